@@ -1,0 +1,359 @@
+//! Catalogue resources. Each is made from its definition, reporting all bad fields at once.
+
+use std::time::Duration;
+
+use ldop_types::{AgencyId, AgreementId, DatasetName, IdError, SchemaName, Stage, SystemId, TimestampMs};
+
+/// Most partitions a topic may have.
+pub const MAX_PARTITIONS: u32 = 64;
+/// Most key fields a dataset may have.
+pub const MAX_KEY_FIELDS: usize = 8;
+/// Longest text field, in bytes.
+pub const MAX_TEXT: usize = 2_000;
+
+/// A bad field of a definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefinitionError {
+    /// Field, as the definition calls it.
+    pub field: String,
+    /// What is expected there.
+    pub expected: String,
+}
+
+impl DefinitionError {
+    /// Puts the two together.
+    pub fn new(field: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self { field: field.into(), expected: expected.into() }
+    }
+}
+
+impl std::fmt::Display for DefinitionError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: expected {}", self.field, self.expected)
+    }
+}
+
+/// Collects errors while the good fields are taken.
+#[derive(Default)]
+struct Errors(Vec<DefinitionError>);
+
+impl Errors {
+    fn id<T>(&mut self, field: &str, parsed: Result<T, IdError>) -> Option<T> {
+        parsed.map_err(|e| self.0.push(DefinitionError::new(field, e.expected))).ok()
+    }
+
+    fn text(&mut self, field: &str, text: &str, required: bool) {
+        if (required && text.trim().is_empty()) || text.len() > MAX_TEXT {
+            let least = usize::from(required);
+            self.0.push(DefinitionError::new(field, format!("{least}-{MAX_TEXT} bytes of text")));
+        }
+    }
+
+    fn check(&mut self, fits: bool, field: &str, expected: &str) {
+        if !fits {
+            self.0.push(DefinitionError::new(field, expected));
+        }
+    }
+
+    fn fields(&mut self, field: &str, names: &[String], most: usize) {
+        let mut seen = std::collections::BTreeSet::new();
+        let distinct = names.iter().all(|name| !name.is_empty() && name.len() <= 200 && seen.insert(name));
+        self.check(
+            !names.is_empty() && names.len() <= most && distinct,
+            field,
+            &format!("1-{most} distinct top-level field names"),
+        );
+    }
+}
+
+/// An agency as registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agency {
+    /// Its id.
+    pub id: AgencyId,
+    /// What was registered.
+    pub definition: AgencyDefinition,
+}
+
+/// An agency as defined; field names as in `ldop.catalog.v1.Agency`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "described in proto/ldop/catalog/v1")]
+pub struct AgencyDefinition {
+    pub id: String,
+    pub name_vi: String,
+    pub name_en: String,
+    pub agency_code: String,
+}
+
+impl Agency {
+    /// Checks the definition.
+    ///
+    /// # Errors
+    ///
+    /// Every bad field.
+    pub fn new(definition: AgencyDefinition) -> Result<Self, Vec<DefinitionError>> {
+        let mut errors = Errors::default();
+        let id = errors.id("id", AgencyId::parse(&definition.id));
+        errors.text("name_vi", &definition.name_vi, true);
+        errors.text("name_en", &definition.name_en, false);
+        let code = &definition.agency_code;
+        // QĐ 20/2020/QĐ-TTg Đ4-6: at most 35 characters of 0-9, A-Z and dots. The old QCVN 102 form fits as well.
+        errors.check(
+            code.len() <= 35 && code.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase() || b == b'.'),
+            "agency_code",
+            "at most 35 of 0-9, A-Z and '.' (QĐ 20/2020/QĐ-TTg)",
+        );
+        match id {
+            Some(id) if errors.0.is_empty() => Ok(Self { id, definition }),
+            _ => Err(errors.0),
+        }
+    }
+}
+
+/// A department system as registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct System {
+    /// Its id.
+    pub id: SystemId,
+    /// What was registered.
+    pub definition: SystemDefinition,
+}
+
+/// A system as defined; field names as in `ldop.catalog.v1.System`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "described in proto/ldop/catalog/v1")]
+pub struct SystemDefinition {
+    pub id: String,
+    pub name_vi: String,
+    pub name_en: String,
+    pub suspended: bool,
+}
+
+impl System {
+    /// Checks the definition.
+    ///
+    /// # Errors
+    ///
+    /// Every bad field.
+    pub fn new(definition: SystemDefinition) -> Result<Self, Vec<DefinitionError>> {
+        let mut errors = Errors::default();
+        let id = errors.id("id", SystemId::parse(&definition.id));
+        errors.text("name_vi", &definition.name_vi, true);
+        errors.text("name_en", &definition.name_en, false);
+        match id {
+            Some(id) if errors.0.is_empty() => Ok(Self { id, definition }),
+            _ => Err(errors.0),
+        }
+    }
+}
+
+/// A dataset as registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dataset {
+    /// Its name.
+    pub name: DatasetName,
+    /// Agency that owns it.
+    pub owning_agency: AgencyId,
+    /// Schema its records are checked against.
+    pub schema: SchemaName,
+    /// Who may provide, by stage.
+    pub providers: Vec<(SystemId, Stage)>,
+    /// How long records are kept; `None` means for ever.
+    pub retention: Option<Duration>,
+    /// What was registered.
+    pub definition: DatasetDefinition,
+}
+
+/// A dataset as defined; field names as in `ldop.catalog.v1.Dataset`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "described in proto/ldop/catalog/v1")]
+pub struct DatasetDefinition {
+    pub id: String,
+    pub name_vi: String,
+    pub name_en: String,
+    pub owning_agency: String,
+    pub schema: String,
+    pub key_fields: Vec<String>,
+    /// System id and stage; `None` when the definition names no stage.
+    pub providers: Vec<(String, Option<Stage>)>,
+    pub partitions: u32,
+    pub retention_seconds: u64,
+}
+
+impl Dataset {
+    /// Checks the definition.
+    ///
+    /// # Errors
+    ///
+    /// Every bad field.
+    pub fn new(definition: DatasetDefinition) -> Result<Self, Vec<DefinitionError>> {
+        let mut errors = Errors::default();
+        let name = errors.id("id", DatasetName::parse(&definition.id));
+        let owning_agency = errors.id("owning_agency", AgencyId::parse(&definition.owning_agency));
+        let schema = errors.id("schema", SchemaName::parse(&definition.schema));
+        errors.text("name_vi", &definition.name_vi, true);
+        errors.text("name_en", &definition.name_en, false);
+        errors.fields("key_fields", &definition.key_fields, MAX_KEY_FIELDS);
+        errors.check((1..=MAX_PARTITIONS).contains(&definition.partitions), "partitions", "1-64");
+        let mut providers = Vec::new();
+        for (at, (system, stage)) in definition.providers.iter().enumerate() {
+            let system = errors.id(&format!("providers[{at}].system"), SystemId::parse(system));
+            errors.check(stage.is_some(), &format!("providers[{at}].stage"), "testing or live");
+            if let (Some(system), Some(stage)) = (system, stage) {
+                providers.push((system, *stage));
+            }
+        }
+        let retention = (definition.retention_seconds > 0).then(|| Duration::from_secs(definition.retention_seconds));
+        match (name, owning_agency, schema) {
+            (Some(name), Some(owning_agency), Some(schema)) if errors.0.is_empty() => {
+                Ok(Self { name, owning_agency, schema, providers, retention, definition })
+            }
+            _ => Err(errors.0),
+        }
+    }
+
+    /// Whether the system may provide records in the stage.
+    #[must_use]
+    pub fn provides(&self, system: &SystemId, stage: Stage) -> bool {
+        self.providers.iter().any(|(s, g)| s == system && *g == stage)
+    }
+}
+
+/// A sharing agreement as registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agreement {
+    /// Its id.
+    pub id: AgreementId,
+    /// Agency that provides.
+    pub provider: AgencyId,
+    /// System that consumes.
+    pub consumer: SystemId,
+    /// Dataset it is about.
+    pub dataset: DatasetName,
+    /// Stage it is about.
+    pub stage: Stage,
+    /// What was registered.
+    pub definition: AgreementDefinition,
+}
+
+/// An agreement as defined; field names as in `ldop.catalog.v1.Agreement`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "described in proto/ldop/catalog/v1")]
+pub struct AgreementDefinition {
+    pub id: String,
+    pub provider: String,
+    pub consumer: String,
+    pub dataset: String,
+    pub stage: Option<Stage>,
+    pub purpose_vi: String,
+    pub purpose_en: String,
+    pub legal_basis: String,
+    pub granted_fields: Vec<String>,
+    pub valid_from: Option<TimestampMs>,
+    pub valid_until: Option<TimestampMs>,
+    pub ended: bool,
+}
+
+/// Whether an agreement grants anything at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Validity {
+    /// It does, until then.
+    Valid {
+        /// First moment it does not any more; `None` when open-ended.
+        until: Option<TimestampMs>,
+    },
+    /// Not yet.
+    NotYet,
+    /// Not any more.
+    Ended,
+}
+
+impl Agreement {
+    /// Checks the definition.
+    ///
+    /// # Errors
+    ///
+    /// Every bad field.
+    pub fn new(definition: AgreementDefinition) -> Result<Self, Vec<DefinitionError>> {
+        let mut errors = Errors::default();
+        let id = errors.id("id", AgreementId::parse(&definition.id));
+        let provider = errors.id("provider", AgencyId::parse(&definition.provider));
+        let consumer = errors.id("consumer", SystemId::parse(&definition.consumer));
+        let dataset = errors.id("dataset", DatasetName::parse(&definition.dataset));
+        errors.check(definition.stage.is_some(), "stage", "testing or live");
+        errors.text("purpose_vi", &definition.purpose_vi, true);
+        errors.text("purpose_en", &definition.purpose_en, false);
+        errors.text("legal_basis", &definition.legal_basis, false);
+        errors.fields("granted_fields", &definition.granted_fields, 500);
+        if let (Some(from), Some(until)) = (definition.valid_from, definition.valid_until) {
+            errors.check(from < until, "valid_until", "a time after valid_from");
+        }
+        match (id, provider, consumer, dataset, definition.stage) {
+            (Some(id), Some(provider), Some(consumer), Some(dataset), Some(stage)) if errors.0.is_empty() => {
+                Ok(Self { id, provider, consumer, dataset, stage, definition })
+            }
+            _ => Err(errors.0),
+        }
+    }
+
+    /// Whether it grants anything at `now`.
+    #[must_use]
+    pub fn validity(&self, now: TimestampMs) -> Validity {
+        let definition = &self.definition;
+        if definition.ended || definition.valid_until.is_some_and(|until| until <= now) {
+            Validity::Ended
+        } else if definition.valid_from.is_some_and(|from| now < from) {
+            Validity::NotYet
+        } else {
+            Validity::Valid { until: definition.valid_until }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agreement() -> AgreementDefinition {
+        AgreementDefinition {
+            id: "births-to-insurance".into(),
+            provider: "so-tu-phap".into(),
+            consumer: "bhxh-tinh/tiep-nhan".into(),
+            dataset: "civil-status".into(),
+            stage: Some(Stage::Live),
+            purpose_vi: "Cấp thẻ bảo hiểm y tế cho trẻ em".into(),
+            granted_fields: vec!["full_name".into()],
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn every_bad_field_is_reported_at_once() {
+        let bad = AgreementDefinition {
+            id: "Bad Id".into(),
+            stage: None,
+            purpose_vi: " ".into(),
+            granted_fields: vec!["a".into(), "a".into()],
+            valid_from: Some(TimestampMs(2)),
+            valid_until: Some(TimestampMs(1)),
+            ..agreement()
+        };
+        let fields: Vec<_> = Agreement::new(bad).expect_err("bad").into_iter().map(|e| e.field).collect();
+        assert_eq!(fields, ["id", "stage", "purpose_vi", "granted_fields", "valid_until"]);
+    }
+
+    #[test]
+    fn an_agreement_is_valid_from_its_first_to_before_its_last_moment() {
+        let definition = AgreementDefinition {
+            valid_from: Some(TimestampMs(10)),
+            valid_until: Some(TimestampMs(20)),
+            ..agreement()
+        };
+        let made = Agreement::new(definition.clone()).expect("good");
+        assert_eq!(made.validity(TimestampMs(9)), Validity::NotYet);
+        assert_eq!(made.validity(TimestampMs(10)), Validity::Valid { until: Some(TimestampMs(20)) });
+        assert_eq!(made.validity(TimestampMs(20)), Validity::Ended);
+        let ended = Agreement::new(AgreementDefinition { ended: true, ..definition }).expect("good");
+        assert_eq!(ended.validity(TimestampMs(15)), Validity::Ended);
+    }
+}

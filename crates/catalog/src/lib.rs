@@ -1,0 +1,16 @@
+//! Who takes part, what is shared, and by which right.
+//!
+//! - [`definition`]: agencies, systems, datasets and agreements as checked values.
+//! - [`state`]: the [`Catalog`], an immutable snapshot that is cheap to share, and its decisions.
+//!
+//! Pure: no clock (the caller passes the time), no transport, no storage. It decides who may provide and who may
+//! consume which fields; it knows nothing of what the fields hold.
+
+pub mod definition;
+pub mod state;
+
+pub use definition::{
+    Agency, AgencyDefinition, Agreement, AgreementDefinition, Dataset, DatasetDefinition, DefinitionError, System,
+    SystemDefinition,
+};
+pub use state::Catalog;

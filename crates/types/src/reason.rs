@@ -1,0 +1,146 @@
+//! The closed list of reasons a caller can be refused for: the word in `ErrorInfo`, in logs, in metrics and in docs.
+
+/// Whose fault a refusal is, and so which gRPC code it travels under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The request is wrong whatever the state: INVALID_ARGUMENT.
+    InvalidArgument,
+    /// The caller is not known: UNAUTHENTICATED.
+    Unauthenticated,
+    /// The caller is known and may not: PERMISSION_DENIED.
+    PermissionDenied,
+    /// What is asked for is not there: NOT_FOUND.
+    NotFound,
+    /// It collides with what is there: ALREADY_EXISTS.
+    AlreadyExists,
+    /// The state does not allow it now: FAILED_PRECONDITION.
+    FailedPrecondition,
+    /// Others have moved the state: ABORTED.
+    Aborted,
+    /// Over a limit: RESOURCE_EXHAUSTED.
+    ResourceExhausted,
+    /// The hub cannot now, a retry helps: UNAVAILABLE.
+    Unavailable,
+    /// A bug of ours: INTERNAL.
+    Internal,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident, $word:literal, $fault:ident, $retry:literal, $vi:literal, $en:literal, $remedy:literal;)*) => {
+        /// Why a caller is refused. Public API: a reason once shipped keeps its meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Reason { $(#[doc = $en] $name,)* }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The word on the wire, UPPER_SNAKE_CASE.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $word,)* } }
+
+            /// Whose fault it is.
+            #[must_use]
+            pub const fn fault(self) -> Fault { match self { $(Self::$name => Fault::$fault,)* } }
+
+            /// Whether sending the same again can succeed.
+            #[must_use]
+            pub const fn is_retryable(self) -> bool { match self { $(Self::$name => $retry,)* } }
+
+            /// Vietnamese and English.
+            #[must_use]
+            pub const fn message(self) -> (&'static str, &'static str) { match self { $(Self::$name => ($vi, $en),)* } }
+
+            /// What the caller can do, English.
+            #[must_use]
+            pub const fn remedy(self) -> &'static str { match self { $(Self::$name => $remedy,)* } }
+        }
+    };
+}
+
+reasons! {
+    RequestInvalid, "REQUEST_INVALID", InvalidArgument, false,
+        "Yêu cầu không hợp lệ.", "The request is not valid.", "Mend the fields listed.";
+    RecordInvalid, "RECORD_INVALID", InvalidArgument, false,
+        "Bản ghi vi phạm lược đồ hoặc từ điển dữ liệu.", "The record breaks rules of its schema or of the data dictionary.",
+        "Mend the fields listed and send again.";
+    RecordTooLarge, "RECORD_TOO_LARGE", InvalidArgument, false,
+        "Bản ghi lớn hơn giới hạn.", "The record is larger than the limit.", "Send it in parts, or ask the operator for a higher `limits.record_bytes`.";
+    ExchangeIdInvalid, "EXCHANGE_ID_INVALID", InvalidArgument, false,
+        "Mã trao đổi không phải UUIDv7 hợp lệ hoặc ở tương lai.", "The exchange id is not a UUIDv7, or its time lies ahead of the hub's clock.",
+        "Make a UUIDv7 for each record; check the clock.";
+    ExchangeIdExpired, "EXCHANGE_ID_EXPIRED", FailedPrecondition, false,
+        "Mã trao đổi đã quá thời hạn chống trùng.", "The exchange id is older than the idempotency window.",
+        "Ask GetExchange what became of it; publish under a new id only if it was never accepted.";
+    ExchangeIdReused, "EXCHANGE_ID_REUSED", AlreadyExists, false,
+        "Mã trao đổi đã dùng cho nội dung khác.", "The exchange id was used for other content.", "Make a new id for each record.";
+    ExchangeNotFound, "EXCHANGE_NOT_FOUND", NotFound, false,
+        "Không tìm thấy lượt trao đổi này.", "No such exchange of this caller is known.", "Check id, dataset and stage; it may be older than the window.";
+    CertificateWithoutIdentity, "CERTIFICATE_WITHOUT_IDENTITY", Unauthenticated, false,
+        "Chứng thư không có URI SAN định danh cơ quan và hệ thống.", "The certificate has no URI SAN that names agency and system.",
+        "Have a certificate issued with URI SAN spiffe://<trust domain>/agency/<agency>/system/<system>.";
+    SystemUnknown, "SYSTEM_UNKNOWN", Unauthenticated, false,
+        "Hệ thống chưa được đăng ký.", "The system is not registered.", "Have the system registered in the catalogue.";
+    SystemSuspended, "SYSTEM_SUSPENDED", PermissionDenied, false,
+        "Hệ thống đang bị tạm ngừng.", "The system is suspended.", "Ask the hub's operator.";
+    NotAnOperator, "NOT_AN_OPERATOR", PermissionDenied, false,
+        "Chỉ người vận hành được thay đổi từ điển, lược đồ và danh mục.", "Only operators change dictionary, schemas and catalogue.",
+        "Use an operator's certificate.";
+    DatasetUnknown, "DATASET_UNKNOWN", NotFound, false,
+        "Bộ dữ liệu chưa được đăng ký.", "The dataset is not registered.", "Check its name; `ldop status` lists datasets.";
+    NotAProvider, "NOT_A_PROVIDER", PermissionDenied, false,
+        "Hệ thống không được cung cấp bộ dữ liệu này ở giai đoạn này.", "The system may not provide this dataset in this stage.",
+        "Have it named as a provider of the dataset in this stage.";
+    AgreementUnknown, "AGREEMENT_UNKNOWN", NotFound, false,
+        "Thỏa thuận chia sẻ không tồn tại.", "There is no such agreement.", "Check the agreement's id.";
+    NotTheConsumer, "NOT_THE_CONSUMER", PermissionDenied, false,
+        "Hệ thống không phải bên khai thác của thỏa thuận.", "The system is not the consumer of the agreement.",
+        "Use the system the agreement names, or make an agreement.";
+    AgreementNotYetValid, "AGREEMENT_NOT_YET_VALID", FailedPrecondition, true,
+        "Thỏa thuận chưa có hiệu lực.", "The agreement is not valid yet.", "Wait for its first day.";
+    AgreementEnded, "AGREEMENT_ENDED", PermissionDenied, false,
+        "Thỏa thuận đã kết thúc hoặc hết hạn.", "The agreement has ended or expired.", "Renew the agreement.";
+    AgreementChanged, "AGREEMENT_CHANGED", Aborted, true,
+        "Thỏa thuận vừa thay đổi.", "The agreement has changed.", "Open the subscription again.";
+    SubscriptionTakenOver, "SUBSCRIPTION_TAKEN_OVER", Aborted, false,
+        "Phiên nhận khác của cùng hệ thống đã tiếp quản.", "Another stream has taken the subscription over.",
+        "Use another subscription name to receive twice.";
+    PositionOutOfRange, "POSITION_OUT_OF_RANGE", FailedPrecondition, false,
+        "Vị trí nằm ngoài nhật ký.", "The position lies outside the log.", "Start at the earliest record, a time, or an acknowledged position.";
+    RecordAltered, "RECORD_ALTERED", Internal, false,
+        "Bản ghi trên nhật ký đã bị thay đổi.", "A record on the log does not have the bytes it was written with.",
+        "Tell the hub's operator; delivery stops before the record.";
+    ResourceNotFound, "RESOURCE_NOT_FOUND", NotFound, false,
+        "Không tìm thấy.", "There is no such resource.", "Check its id.";
+    DefinitionInvalid, "DEFINITION_INVALID", InvalidArgument, false,
+        "Định nghĩa không hợp lệ.", "The definition is not valid.", "Mend what is listed; nothing was changed.";
+    StateMoved, "STATE_MOVED", Aborted, true,
+        "Trạng thái đã bị người khác thay đổi.", "Someone else has changed the state.", "Read the state again, then apply again.";
+    LogUnavailable, "LOG_UNAVAILABLE", Unavailable, true,
+        "Nhật ký tạm thời không ghi được.", "The log cannot take records now.", "Send again after the retry time, with the same exchange ids.";
+    OutcomeUnknown, "OUTCOME_UNKNOWN", Unavailable, true,
+        "Chưa rõ bản ghi đã được ghi hay chưa.", "It is not known yet whether the record was written.",
+        "Send again with the same exchange id; it has one effect.";
+    Overloaded, "OVERLOADED", ResourceExhausted, true,
+        "Trung tâm đang quá tải.", "The hub is at its limit.", "Send again after the retry time.";
+    ShuttingDown, "SHUTTING_DOWN", Unavailable, true,
+        "Trung tâm đang dừng.", "The hub is shutting down.", "Connect again after the retry time.";
+    Fenced, "FENCED", Unavailable, true,
+        "Nút khác đã tiếp quản quyền ghi.", "Another node has taken the writing over.", "Connect to the other node.";
+    Internal, "INTERNAL", Internal, false,
+        "Lỗi nội bộ.", "An internal error.", "Tell the hub's operator the request id.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_one_word_in_upper_snake_case() {
+        let mut words: Vec<_> = Reason::ALL.iter().map(|r| r.as_str()).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), Reason::ALL.len());
+        assert!(words.iter().all(|w| w.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')));
+    }
+}
