@@ -1,0 +1,30 @@
+//! The data dictionary: what one field of a record may hold.
+//!
+//! The national data framework (QĐ 2439/QĐ-TTg, 4/11/2025) gives each data element a meaning, a type and rules. Its
+//! list of elements is not public, so elements are data that operators load, never code. This crate turns their
+//! definitions into values that can be checked quickly, and it says of a value only which rules it breaks.
+//!
+//! Pure: no I/O, no clock, no JSON. The schema registry binds the properties of a schema to elements and walks records.
+//!
+//! - [`element`]: definitions, parsed once into an [`Element`] that cannot be half valid.
+//! - [`check`]: a scalar against an element, without allocation.
+//! - [`code_list`]: codes with periods of validity, because communes were merged on 1/7/2025 and old records stay true.
+//! - [`identifier`]: personal id, tax code and land parcel id, with the sources of their rules.
+//! - [`dictionary`]: an immutable snapshot of all of it.
+//! - [`message`]: what a broken rule asks for, in Vietnamese and English, never with the value.
+
+pub mod check;
+pub mod code_list;
+pub mod definition;
+pub mod dictionary;
+pub mod element;
+pub mod format;
+pub mod identifier;
+pub mod message;
+mod pattern;
+
+pub use check::{RuleSet, Scalar};
+pub use code_list::{CodeDefinition, CodeList, CodeListDefinition, CodeStatus};
+pub use definition::DefinitionError;
+pub use dictionary::Dictionary;
+pub use element::{Element, ElementDefinition, IdentifierRule, ValueFormat, ValueType};
