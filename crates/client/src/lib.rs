@@ -1,0 +1,30 @@
+//! What a department system embeds to exchange records with the hub.
+//!
+//! [`Client::connect`] opens a connection with mutual TLS. From there:
+//!
+//! - [`Client::publisher`] sends many records: it batches them, matches results to records, and after a lost connection
+//!   sends everything that has no result again, in order and with the same exchange ids, so that each record has one
+//!   effect. [`Client::publish_one`] sends one record and waits for its receipt.
+//! - [`Client::subscriber`] receives the records an agreement grants and resumes where it acknowledged.
+//! - [`Client::get_exchange`], [`Client::status`], [`Client::apply_change_set`] and the generated clients of
+//!   [`Client::registry`] and [`Client::catalog`] do the rest.
+//!
+//! Memory is bounded by configuration: when a window is full the caller waits. Nothing here prints a record.
+//! What it does not do: keep records on disk. A record that has no receipt yet is the caller's to keep.
+
+mod backoff;
+mod calls;
+mod config;
+mod connection;
+mod error;
+mod publish;
+mod subscribe;
+
+pub use config::{ClientConfig, Pem, RetryPolicy};
+pub use connection::Client;
+pub use error::{Error, HubError};
+pub use ldop_contract::exchange::v1::{
+    DeliveredBatch, DeliveredRecord, FieldViolation, LocalizedText, PartitionPosition, Receipt, Refusal,
+};
+pub use publish::{NewRecord, Outcome, Outcomes, Publisher, PublisherConfig};
+pub use subscribe::{Event, Opened, Start, Subscriber, SubscriberConfig};
