@@ -1,0 +1,236 @@
+//! Schemas: compiled once for each version, then asked for every record.
+
+mod bind;
+mod collect;
+mod explain;
+mod finding;
+mod plan;
+
+use std::{fmt, sync::Arc};
+
+use jsonschema::{Draft, PatternOptions, Validator};
+use ldop_dictionary::Dictionary;
+use ldop_types::{Date, ElementId, Rule, Sensitivity, Text};
+
+pub use finding::{SchemaFinding, SchemaRule};
+
+use crate::{
+    document::{Document, Limits, Parser},
+    json::RecordJson,
+    outcome::Outcome,
+};
+use plan::{Plan, Verdict};
+
+/// The keyword that binds a property to an element.
+pub const ELEMENT_KEYWORD: &str = "x-ldop-element";
+/// The keyword that compares a personal id with other properties of the same object.
+pub const CHECKS_KEYWORD: &str = "x-ldop-checks";
+
+/// What a schema may hold at most.
+const SCHEMA_LIMITS: Limits = Limits { bytes: 1 << 20, depth: 64, values: 50_000 };
+/// Largest compiled pattern of a schema, bytes; the same as an element's.
+const PATTERN_BYTES: usize = 8 << 20;
+
+/// A schema version bound to a snapshot of the dictionary. Cheap to clone.
+#[derive(Clone)]
+pub struct CompiledSchema(Arc<Inner>);
+
+struct Inner {
+    source: Arc<Source>,
+    plan: Plan,
+    top_level: Vec<TopLevelField>,
+}
+
+/// What does not depend on the dictionary.
+struct Source {
+    text: String,
+    tree: serde_json::Value,
+    draft: Draft,
+    validator: Validator<RecordJson>,
+}
+
+/// A property of the record itself, as agreements grant them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopLevelField {
+    /// The property's name.
+    pub name: String,
+    /// The element it is bound to; none for objects and arrays, which bind through their leaves.
+    pub element: Option<ElementId>,
+    /// How personal it is: of all it contains, the most.
+    pub sensitivity: Sensitivity,
+}
+
+impl CompiledSchema {
+    /// Compiles a schema: JSON Schema 2020-12, or draft-07 where `$schema` says so, with every property that may hold a
+    /// scalar bound to an element of the dictionary by `x-ldop-element`. Fetches nothing.
+    ///
+    /// # Errors
+    ///
+    /// Everything found at once; one finding alone where the text is no document at all.
+    pub fn compile(text: &str, dictionary: &Dictionary) -> Result<Self, Vec<SchemaFinding>> {
+        let mut parser = Parser::new(SCHEMA_LIMITS);
+        let tree = match parser.parse(text.as_bytes()) {
+            Ok(document) => document.root().to_tree(),
+            Err(flaw) => {
+                let remedy = Text::new("sửa cho đúng JSON", "mend the JSON");
+                return Err(vec![schema_finding("", SchemaRule::Document, flaw.message, remedy)]);
+            }
+        };
+        let draft = draft_of(&tree)?;
+        let mut findings = meta_findings(&tree, draft);
+        let bound = bind::bind(&tree, draft, dictionary, &mut findings);
+        let validator =
+            if findings.is_empty() { build(&tree, draft).map_err(|found| findings.extend(found)).ok() } else { None };
+        match (validator, bound) {
+            (Some(validator), Some(plan)) => {
+                let source = Arc::new(Source { text: text.to_owned(), tree, draft, validator });
+                Ok(Self::new(source, plan))
+            }
+            _ => Err(sorted(findings)),
+        }
+    }
+
+    /// The same schema with another snapshot of the dictionary. Compiles no JSON Schema again.
+    ///
+    /// # Errors
+    ///
+    /// Bindings the new snapshot does not satisfy, all at once.
+    pub fn with_dictionary(&self, dictionary: &Dictionary) -> Result<Self, Vec<SchemaFinding>> {
+        let source = Arc::clone(&self.0.source);
+        let mut findings = Vec::new();
+        match bind::bind(&source.tree, source.draft, dictionary, &mut findings) {
+            Some(plan) => Ok(Self::new(source, plan)),
+            None => Err(sorted(findings)),
+        }
+    }
+
+    fn new(source: Arc<Source>, plan: Plan) -> Self {
+        let top_level = bind::top_level_fields(&plan);
+        Self(Arc::new(Inner { source, plan, top_level }))
+    }
+
+    /// The schema as it was registered.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0.source.text
+    }
+
+    /// The properties of the record itself, by name.
+    #[must_use]
+    pub fn top_level_fields(&self) -> &[TopLevelField] {
+        &self.0.top_level
+    }
+
+    /// Number of different properties, at any depth.
+    #[must_use]
+    pub fn property_count(&self) -> usize {
+        self.0.plan.places.iter().map(|place| place.fields.len()).sum()
+    }
+
+    /// Checks a record against the schema and against the element of every bound property, codes as of the day `on`.
+    /// Puts everything found into `outcome`, which is cleared first, and returns whether the record is accepted.
+    ///
+    /// A record that is right costs no allocation. Findings and warnings never hold a value of the record, nor a name
+    /// the schema does not have.
+    pub fn check(&self, document: &Document<'_>, on: Date, outcome: &mut Outcome) -> bool {
+        outcome.clear();
+        let verdict = self.0.plan.verdict(document.root(), on);
+        let is_valid = self.0.source.validator.is_valid(document.root());
+        if !is_valid || verdict != Verdict::Clean {
+            self.collect(document, on, is_valid, outcome);
+        }
+        outcome.is_accepted()
+    }
+
+    #[cold]
+    fn collect(&self, document: &Document<'_>, on: Date, is_valid: bool, outcome: &mut Outcome) {
+        let (plan, root) = (&self.0.plan, document.root());
+        collect::collect(plan, root, on, outcome);
+        if !is_valid {
+            let errors = self.0.source.validator.iter_errors(root);
+            outcome.findings.extend(errors.map(|error| explain::explain(plan, root, &error)));
+        }
+        drop_consequences(outcome);
+        outcome.settle();
+    }
+}
+
+impl fmt::Debug for CompiledSchema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CompiledSchema({} properties)", self.property_count())
+    }
+}
+
+/// A value of the wrong type is none of the permitted values either; that is said once.
+fn drop_consequences(outcome: &mut Outcome) {
+    let wrong_type: Vec<String> =
+        outcome.findings.iter().filter(|f| f.rule == Rule::Type).map(|f| f.pointer.clone()).collect();
+    outcome.findings.retain(|f| f.rule != Rule::Enum || !wrong_type.contains(&f.pointer));
+}
+
+fn schema_finding(pointer: &str, rule: SchemaRule, message: Text, remedy: Text) -> SchemaFinding {
+    SchemaFinding { pointer: pointer.to_owned(), element: None, rule, message, remedy }
+}
+
+fn sorted(mut findings: Vec<SchemaFinding>) -> Vec<SchemaFinding> {
+    findings.sort_by(|a, b| (&a.pointer, a.rule).cmp(&(&b.pointer, b.rule)));
+    findings.dedup();
+    findings
+}
+
+fn draft_of(tree: &serde_json::Value) -> Result<Draft, Vec<SchemaFinding>> {
+    match tree.get("$schema") {
+        None => Ok(Draft::Draft202012),
+        Some(serde_json::Value::String(uri))
+            if uri.trim_end_matches('#') == "https://json-schema.org/draft/2020-12/schema" =>
+        {
+            Ok(Draft::Draft202012)
+        }
+        Some(serde_json::Value::String(uri))
+            if uri.trim_end_matches('#') == "http://json-schema.org/draft-07/schema" =>
+        {
+            Ok(Draft::Draft7)
+        }
+        Some(_) => Err(vec![schema_finding(
+            "/$schema",
+            SchemaRule::Draft,
+            Text::new("phiên bản JSON Schema không được hỗ trợ", "this draft of JSON Schema is not supported"),
+            Text::new(
+                "bỏ $schema, hoặc ghi https://json-schema.org/draft/2020-12/schema hay http://json-schema.org/draft-07/schema#",
+                "leave $schema out, or write https://json-schema.org/draft/2020-12/schema or http://json-schema.org/draft-07/schema#",
+            ),
+        )]),
+    }
+}
+
+/// Everything the meta-schema says.
+fn meta_findings(tree: &serde_json::Value, draft: Draft) -> Vec<SchemaFinding> {
+    let validator = match draft {
+        Draft::Draft7 => jsonschema::draft7::meta::validator(),
+        _ => jsonschema::draft202012::meta::validator(),
+    };
+    let errors = validator.iter_errors(tree);
+    errors.map(|error| library_finding(error.instance_path().as_str(), &error)).collect()
+}
+
+fn build(tree: &serde_json::Value, draft: Draft) -> Result<Validator<RecordJson>, Vec<SchemaFinding>> {
+    jsonschema::options_for::<RecordJson>()
+        .with_draft(draft)
+        .offline()
+        .should_validate_formats(true)
+        .should_ignore_unknown_formats(false)
+        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))
+        .build(tree)
+        .map_err(|error| vec![library_finding(error.schema_path().as_str(), &error)])
+}
+
+fn library_finding(pointer: &str, error: &jsonschema::ValidationError<'_>) -> SchemaFinding {
+    // The library's words are English only; they speak of the schema, which is public.
+    let message =
+        Text::new(format!("không đúng chuẩn JSON Schema: {error}"), format!("not a valid JSON Schema: {error}"));
+    let remedy = Text::new(
+        "sửa từ khóa này theo JSON Schema; mẫu (pattern) không dùng look-around hay tham chiếu ngược",
+        "mend the keyword as JSON Schema has it; patterns without look-around and back references",
+    );
+    schema_finding(pointer, SchemaRule::MetaSchema, message, remedy)
+}

@@ -1,0 +1,117 @@
+//! The slow walk: writes down what the quick one saw. Only records that are refused or warned come here.
+
+use ldop_types::{Date, Finding, Rule, Text};
+
+use super::plan::{Bound, Check, Place, PlaceId, Plan};
+use crate::{
+    document::{Members, Node, Value},
+    outcome::{MAX_FINDINGS, Outcome},
+    pointer,
+};
+
+/// Writes down every rule of the dictionary a record breaks, and every warning.
+pub(super) fn collect(plan: &Plan, root: Node<'_>, on: Date, outcome: &mut Outcome) {
+    let mut walk = Collect { plan, on, outcome, pointer: String::new() };
+    walk.visit(0, root);
+}
+
+struct Collect<'p> {
+    plan: &'p Plan,
+    on: Date,
+    outcome: &'p mut Outcome,
+    /// Of the value being visited. Members without a name in the schema stand under their parent's.
+    pointer: String,
+}
+
+impl Collect<'_> {
+    fn visit(&mut self, id: PlaceId, node: Node<'_>) {
+        let plan = self.plan;
+        let place = plan.place(id);
+        match node.value() {
+            Value::Object(members) => {
+                self.check_container(place, Bound::is_object);
+                self.visit_members(place, members);
+                for check in &place.checks {
+                    self.warn_of(place, check, members);
+                }
+            }
+            Value::Array(items) => {
+                self.check_container(place, Bound::is_array);
+                for (index, item) in items.enumerate() {
+                    if let Some(place) = place.item(index) {
+                        let length = self.pointer.len();
+                        pointer::push_index(&mut self.pointer, index);
+                        self.visit(place, item);
+                        self.pointer.truncate(length);
+                    }
+                }
+            }
+            scalar => self.visit_scalar(place, scalar),
+        }
+    }
+
+    fn visit_members(&mut self, place: &Place, members: Members<'_>) {
+        for (name, value) in members {
+            let length = self.pointer.len();
+            if let Some(field) = place.fields.get(name) {
+                pointer::push_name(&mut self.pointer, name);
+                self.visit(field, value);
+            } else if let Some(rest) = place.rest {
+                self.visit(rest, value);
+            }
+            self.pointer.truncate(length);
+        }
+    }
+
+    fn visit_scalar(&mut self, place: &Place, value: Value<'_>) {
+        let Some(bound) = &place.element else { return };
+        for rule in bound.check(value, self.on).iter() {
+            self.refuse(bound, rule);
+        }
+        if let Value::Text(text) = value
+            && self.plan.doubts_prefix(bound, text)
+        {
+            let pointer = self.pointer.clone();
+            self.warn(pointer, bound, Rule::PrefixUnknown);
+        }
+    }
+
+    fn check_container(&mut self, place: &Place, fits: fn(&Bound) -> bool) {
+        if let Some(bound) = place.element.as_ref().filter(|bound| !fits(bound)) {
+            self.refuse(bound, Rule::Type);
+        }
+    }
+
+    fn warn_of(&mut self, place: &Place, check: &Check, members: Members<'_>) {
+        let doubts = check.doubts(members);
+        let field = place.fields.get(&check.personal_id.name);
+        let Some(bound) = field.and_then(|field| self.plan.place(field).element.as_ref()) else { return };
+        let mut pointer = self.pointer.clone();
+        pointer::push_name(&mut pointer, &check.personal_id.name);
+        if doubts.sex {
+            self.warn(pointer.clone(), bound, Rule::SexMismatch);
+        }
+        if doubts.birth_year {
+            self.warn(pointer, bound, Rule::BirthYearMismatch);
+        }
+    }
+
+    fn refuse(&mut self, bound: &Bound, rule: Rule) {
+        if self.outcome.findings.len() >= 2 * MAX_FINDINGS {
+            self.outcome.omitted += 1;
+            return;
+        }
+        let message = bound.element.message(rule);
+        self.outcome.findings.push(finding(self.pointer.clone(), bound, rule, message));
+    }
+
+    fn warn(&mut self, pointer: String, bound: &Bound, rule: Rule) {
+        if self.outcome.warnings.len() < MAX_FINDINGS {
+            self.outcome.warnings.push(finding(pointer, bound, rule, ldop_dictionary::message::plain(rule)));
+        }
+    }
+}
+
+fn finding(pointer: String, bound: &Bound, rule: Rule, message: Text) -> Finding {
+    Finding { pointer, element: Some(bound.element.id().clone()), rule, message }
+}
