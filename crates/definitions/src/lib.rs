@@ -1,2 +1,69 @@
 //! Reads a folder of definition files and checks it as a whole, before anything is sent to a hub.
+//!
+//! A folder holds dictionary elements, code lists, schemas, agencies, systems, datasets and agreements:
+//!
+//! - `**/*.toml`: `[[element]]`, `[[code_list]]`, `[[agency]]`, `[[system]]`, `[[dataset]]`, `[[agreement]]`, with the
+//!   field names of the messages in `proto/ldop/registry/v1` and `proto/ldop/catalog/v1`.
+//! - CSV files that code lists name: `code,label_vi,label_en,valid_from,valid_to,successor`.
+//! - `**/<schema>.schema.json`: JSON Schema with every property bound to an element.
+//! - `<schema>.accepted/*.json`, `<schema>.rejected/*.json`: records that must be accepted, and records that must be
+//!   rejected for exactly the reasons they name.
+//!
+//! [`load`] finds everything that is wrong, not the first thing: every [`Problem`](reading::Problem) names file, line,
+//! key, what stands there and what should. What the hub checks is checked by the same code the hub uses. The order of
+//! the result is that of dependencies and then of ids, so the same folder always gives the same change set.
+//!
+//! It does no network I/O and knows no state of a hub.
+
+mod check;
+mod codes;
+mod entry;
+mod examples;
+mod json;
+mod kinds;
 pub mod reading;
+mod schemas;
+mod walk;
+mod wire;
+
+use std::path::PathBuf;
+
+use ldop_contract::control::v1::Change;
+
+use reading::{Place, Problem, Problems};
+
+/// Whether a definition may refer to one that is not in the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum References {
+    /// No: the folder is the whole of it.
+    Within,
+    /// Yes: the rest stands at the hub, which checks it. Schemas whose elements are not all in the folder are then not
+    /// compiled here, and their examples not run.
+    Elsewhere,
+}
+
+/// What a folder holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// Resources in order of dependency, each with the place it is defined at.
+    pub changes: Vec<(Place, Change)>,
+    /// Records beside schemas that were checked and behaved as they say.
+    pub examples: usize,
+}
+
+/// Reads and checks folders, taken together.
+///
+/// # Errors
+///
+/// Everything that is wrong, by file and line.
+pub fn load(folders: &[PathBuf], references: References) -> Result<Loaded, Vec<Problem>> {
+    let problems = Problems::default();
+    let files = walk::walk(folders, &problems);
+    let folder = entry::Folder::read(&files, &problems);
+    let examples = check::check(&folder, &files, references, &problems);
+    if problems.is_empty() {
+        Ok(Loaded { changes: wire::changes(&folder), examples })
+    } else {
+        Err(problems.into_sorted())
+    }
+}

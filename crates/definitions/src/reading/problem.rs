@@ -76,6 +76,12 @@ impl Problems {
         self.push(Problem { place, key: key.into(), found: found.into(), expected: expected.into() });
     }
 
+    /// Whether there is one already for this key at this place: one mistake is reported once.
+    #[must_use]
+    pub fn has(&self, place: &Place, key: &str) -> bool {
+        self.0.borrow().iter().any(|problem| problem.key == key && problem.place == *place)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

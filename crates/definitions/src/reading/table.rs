@@ -67,6 +67,12 @@ impl<'a> Table<'a> {
         self.table.is_some()
     }
 
+    /// What stands under the key, short enough for a message.
+    #[must_use]
+    pub fn shown(&self, key: &str) -> Option<String> {
+        self.table?.get(key).map(|value| shown(value.get_ref()))
+    }
+
     /// Notes a problem with the key's value.
     pub fn problem(&self, key: &str, found: impl Into<String>, expected: impl Into<String>) {
         self.problems.note(self.place_of(key), self.path_of(key), found, expected);

@@ -1,0 +1,262 @@
+//! Reads one table of each kind. Only the form of values is looked at here; whether a definition holds together is
+//! asked of the crates that own it.
+
+use jiff::Timestamp;
+use ldop_catalog::{AgencyDefinition, AgreementDefinition, DatasetDefinition, SystemDefinition};
+use ldop_dictionary::{CodeDefinition, CodeListDefinition, ElementDefinition, IdentifierRule, ValueFormat, ValueType};
+use ldop_types::{Sensitivity, Stage, TimestampMs};
+use toml::de::DeValue;
+
+use crate::{
+    codes,
+    entry::{Entry, Places},
+    reading::{Problems, Source, Table, boolean, in_range, text, unsigned},
+};
+
+/// A table, and the places of what was read from it.
+struct Reader<'a> {
+    table: Table<'a>,
+    places: Places,
+}
+
+impl<'a> Reader<'a> {
+    fn new(table: Table<'a>, kind: &'static str) -> Self {
+        let places = Places::new(kind, table.place());
+        Self { table, places }
+    }
+
+    fn at(&mut self, key: &'static str) {
+        if self.table.has(key)
+            && let Some(shown) = self.table.shown(key)
+        {
+            self.places.set(key, self.table.place_of(key), shown);
+        }
+    }
+
+    /// Takes over the places of a table within this one, such as `codes[3]`, and ends it.
+    fn take(&mut self, field: &str, inner: Reader<'_>) {
+        self.places.take(field, inner.places);
+        inner.table.finish();
+    }
+
+    /// A text that must stand.
+    fn text(&mut self, key: &'static str, expected: &str) -> String {
+        self.at(key);
+        self.table.required(key, expected, text).unwrap_or_default()
+    }
+
+    /// A text that may be left out.
+    fn maybe(&mut self, key: &'static str) -> String {
+        self.at(key);
+        self.table.optional(key, "a text", text).unwrap_or_default()
+    }
+
+    /// One of a few words.
+    fn word(&mut self, key: &'static str, words: &[&str]) -> Option<String> {
+        self.at(key);
+        let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+        let expected = format!("one of {}", quoted.join(", "));
+        self.table.optional(key, &expected, |v| text(v).filter(|t| words.contains(&t.as_str())))
+    }
+
+    /// One of a few words, that must stand.
+    fn needed_word(&mut self, key: &'static str, words: &[&str]) -> Option<String> {
+        if !self.table.has(key) {
+            let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+            self.table.problem(key, "the key is missing", format!("one of {}", quoted.join(", ")));
+        }
+        self.word(key, words)
+    }
+
+    fn number(&mut self, key: &'static str, most: u64) -> Option<u64> {
+        self.at(key);
+        self.table.optional(key, &format!("a whole number, 0 to {most}"), |v| unsigned(v).and_then(in_range(0..=most)))
+    }
+
+    fn number32(&mut self, key: &'static str) -> Option<u32> {
+        self.number(key, u32::MAX.into()).and_then(|n| u32::try_from(n).ok())
+    }
+
+    fn flag(&mut self, key: &'static str) -> bool {
+        self.at(key);
+        self.table.optional(key, "true or false", boolean).unwrap_or(false)
+    }
+
+    /// A decimal number, as text or as a number of TOML.
+    fn decimal(&mut self, key: &'static str) -> String {
+        self.at(key);
+        let parse = |value: &DeValue<'_>| match value {
+            DeValue::Integer(number) => Some(number.to_string()),
+            DeValue::Float(number) => Some(number.to_string()),
+            other => text(other),
+        };
+        self.table.optional(key, "a decimal number", parse).unwrap_or_default()
+    }
+
+    fn moment(&mut self, key: &'static str) -> Option<TimestampMs> {
+        self.at(key);
+        let parse = |value: &DeValue<'_>| {
+            let text = match value {
+                DeValue::Datetime(moment) => moment.to_string(),
+                other => text(other)?,
+            };
+            text.parse::<Timestamp>().ok().map(|moment| TimestampMs(moment.as_millisecond()))
+        };
+        self.table.optional(key, "an RFC 3339 date-time, such as \"2025-07-01T00:00:00+07:00\"", parse)
+    }
+
+    /// A list of texts.
+    fn texts(&mut self, key: &'static str, expected: &str) -> Vec<String> {
+        self.at(key);
+        let items = self.table.list(key, expected, text);
+        let mut texts = Vec::with_capacity(items.len());
+        for (at, (place, item)) in items.into_iter().enumerate() {
+            self.places.set(format!("{key}[{at}]"), place, format!("{item:?} stands here"));
+            texts.push(item);
+        }
+        texts
+    }
+
+    fn finish<D>(self, definition: D) -> Entry<D> {
+        self.table.finish();
+        Entry { places: self.places, definition }
+    }
+}
+
+const NAME: &str = "a name in Vietnamese";
+const STAGES: [&str; 2] = [Stage::Testing.as_str(), Stage::Live.as_str()];
+
+pub(crate) fn element(table: Table<'_>) -> Entry<ElementDefinition> {
+    let mut reader = Reader::new(table, "element");
+    let types: Vec<_> = ValueType::ALL.iter().map(|t| t.as_str()).collect();
+    let formats: Vec<_> = ValueFormat::ALL.iter().map(|f| f.as_str()).collect();
+    let identifiers: Vec<_> = IdentifierRule::ALL.iter().map(|i| i.as_str()).collect();
+    let definition = ElementDefinition {
+        id: reader.text("id", ldop_types::ElementId::EXPECTED),
+        name_vi: reader.text("name_vi", NAME),
+        name_en: reader.maybe("name_en"),
+        definition_vi: reader.maybe("definition_vi"),
+        definition_en: reader.maybe("definition_en"),
+        value_type: reader.needed_word("type", &types).unwrap_or_default(),
+        min_length: reader.number32("min_length"),
+        max_length: reader.number32("max_length"),
+        pattern: reader.maybe("pattern"),
+        format: reader.word("format", &formats).unwrap_or_default(),
+        minimum: reader.decimal("minimum"),
+        maximum: reader.decimal("maximum"),
+        code_list: reader.maybe("code_list"),
+        identifier: reader.word("identifier", &identifiers).unwrap_or_default(),
+        sensitivity: reader.needed_word("sensitivity", &Sensitivity::ALL.map(Sensitivity::as_str)).unwrap_or_default(),
+        unit: reader.maybe("unit"),
+        source: reader.maybe("source"),
+        unconfirmed: reader.flag("unconfirmed"),
+    };
+    reader.finish(definition)
+}
+
+pub(crate) fn code_list(table: Table<'_>, source: &Source, problems: &Problems) -> Entry<CodeListDefinition> {
+    let mut reader = Reader::new(table, "code_list");
+    let mut definition = CodeListDefinition {
+        id: reader.text("id", ldop_types::CodeListId::EXPECTED),
+        name_vi: reader.text("name_vi", NAME),
+        name_en: reader.maybe("name_en"),
+        source: reader.maybe("source"),
+        codes: Vec::new(),
+    };
+    reader.at("codes");
+    let csv = reader.maybe("csv");
+    match (reader.table.has("csv"), reader.table.has("codes")) {
+        (true, true) => reader.table.problem("csv", "codes stand here and in a CSV file", "one of csv and codes"),
+        (false, false) => reader.table.problem("codes", "neither csv nor codes stands", "one of csv and codes"),
+        _ => {}
+    }
+    if csv.is_empty() {
+        for (at, table) in reader.table.tables("codes").into_iter().enumerate() {
+            let mut code = Reader::new(table, "code_list");
+            definition.codes.push(CodeDefinition {
+                code: code.text("code", "a code, as text"),
+                label_vi: code.text("label_vi", "a label in Vietnamese"),
+                label_en: code.maybe("label_en"),
+                valid_from: code.maybe("valid_from"),
+                valid_to: code.maybe("valid_to"),
+                successor: code.maybe("successor"),
+            });
+            reader.take(&format!("codes[{at}]"), code);
+        }
+    } else {
+        let file = source.file().parent().map_or_else(|| csv.clone().into(), |folder| folder.join(&csv));
+        match codes::read(&file, &reader.table, problems) {
+            Some((codes, rows)) => {
+                definition.codes = codes;
+                reader.places.set_rows(rows);
+            }
+            None => reader.places.set_reported("codes"),
+        }
+    }
+    reader.finish(definition)
+}
+
+pub(crate) fn agency(table: Table<'_>) -> Entry<AgencyDefinition> {
+    let mut reader = Reader::new(table, "agency");
+    let definition = AgencyDefinition {
+        id: reader.text("id", ldop_types::AgencyId::EXPECTED),
+        name_vi: reader.text("name_vi", NAME),
+        name_en: reader.maybe("name_en"),
+        agency_code: reader.maybe("agency_code"),
+    };
+    reader.finish(definition)
+}
+
+pub(crate) fn system(table: Table<'_>) -> Entry<SystemDefinition> {
+    let mut reader = Reader::new(table, "system");
+    let definition = SystemDefinition {
+        id: reader.text("id", ldop_types::SystemId::EXPECTED),
+        name_vi: reader.text("name_vi", NAME),
+        name_en: reader.maybe("name_en"),
+        suspended: reader.flag("suspended"),
+    };
+    reader.finish(definition)
+}
+
+pub(crate) fn dataset(table: Table<'_>) -> Entry<DatasetDefinition> {
+    let mut reader = Reader::new(table, "dataset");
+    let mut definition = DatasetDefinition {
+        id: reader.text("id", ldop_types::DatasetName::EXPECTED),
+        name_vi: reader.text("name_vi", NAME),
+        name_en: reader.maybe("name_en"),
+        owning_agency: reader.text("owning_agency", "the id of an agency"),
+        schema: reader.text("schema", "the name of a schema"),
+        key_fields: reader.texts("key_fields", "the name of a top-level field"),
+        providers: Vec::new(),
+        partitions: reader.number32("partitions").unwrap_or_default(),
+        retention_seconds: reader.number("retention_seconds", u64::MAX).unwrap_or_default(),
+    };
+    reader.at("providers");
+    for (at, table) in reader.table.tables("providers").into_iter().enumerate() {
+        let mut provider = Reader::new(table, "dataset");
+        let system = provider.text("system", "the id of a system");
+        let stage = provider.needed_word("stage", &STAGES).and_then(|word| Stage::parse(&word));
+        reader.take(&format!("providers[{at}]"), provider);
+        definition.providers.push((system, stage));
+    }
+    reader.finish(definition)
+}
+
+pub(crate) fn agreement(table: Table<'_>) -> Entry<AgreementDefinition> {
+    let mut reader = Reader::new(table, "agreement");
+    let definition = AgreementDefinition {
+        id: reader.text("id", ldop_types::AgreementId::EXPECTED),
+        provider: reader.text("provider", "the id of an agency"),
+        consumer: reader.text("consumer", "the id of a system"),
+        dataset: reader.text("dataset", "the name of a dataset"),
+        stage: reader.needed_word("stage", &STAGES).and_then(|word| Stage::parse(&word)),
+        purpose_vi: reader.text("purpose_vi", "the purpose in Vietnamese"),
+        purpose_en: reader.maybe("purpose_en"),
+        legal_basis: reader.maybe("legal_basis"),
+        granted_fields: reader.texts("granted_fields", "the name of a top-level field"),
+        valid_from: reader.moment("valid_from"),
+        valid_until: reader.moment("valid_until"),
+        ended: reader.flag("ended"),
+    };
+    reader.finish(definition)
+}

@@ -1,0 +1,147 @@
+//! From definitions to the messages the hub takes.
+
+use ldop_catalog::{AgreementDefinition, DatasetDefinition};
+use ldop_contract::{
+    catalog::v1 as catalog,
+    control::v1::{Change, change::Resource},
+    convert::{stage_to_wire, timestamp_to_wire},
+    exchange::v1::Stage as WireStage,
+    registry::v1 as registry,
+};
+use ldop_dictionary::{CodeListDefinition, ElementDefinition};
+
+use crate::{entry::Folder, reading::Place};
+
+/// Everything of a folder in order of dependency: what is referred to stands before what refers to it.
+pub(crate) fn changes(folder: &Folder) -> Vec<(Place, Change)> {
+    let mut changes = Vec::new();
+    let mut push = |place: &Place, resource| changes.push((place.clone(), Change { resource: Some(resource) }));
+    for entry in &folder.code_lists {
+        push(entry.places.table(), Resource::CodeList(code_list(&entry.definition)));
+    }
+    for entry in &folder.elements {
+        push(entry.places.table(), Resource::Element(element(&entry.definition)));
+    }
+    for schema in &folder.schemas {
+        let (name, text) = (schema.name.clone(), schema.source.text().to_owned());
+        push(&Place::file(schema.source.file()), Resource::Schema(registry::Schema { name, version: 0, text }));
+    }
+    for entry in &folder.agencies {
+        let d = &entry.definition;
+        let agency = catalog::Agency {
+            id: d.id.clone(),
+            version: 0,
+            name_vi: d.name_vi.clone(),
+            name_en: d.name_en.clone(),
+            agency_code: d.agency_code.clone(),
+        };
+        push(entry.places.table(), Resource::Agency(agency));
+    }
+    for entry in &folder.systems {
+        let d = &entry.definition;
+        let system = catalog::System {
+            id: d.id.clone(),
+            version: 0,
+            name_vi: d.name_vi.clone(),
+            name_en: d.name_en.clone(),
+            suspended: d.suspended,
+        };
+        push(entry.places.table(), Resource::System(system));
+    }
+    for entry in &folder.datasets {
+        push(entry.places.table(), Resource::Dataset(dataset(&entry.definition)));
+    }
+    for entry in &folder.agreements {
+        push(entry.places.table(), Resource::Agreement(agreement(&entry.definition)));
+    }
+    changes
+}
+
+/// `string` and `VALUE_TYPE_` to `VALUE_TYPE_STRING`; no word to the unspecified value.
+fn name(prefix: &str, word: &str) -> String {
+    format!("{prefix}{}", if word.is_empty() { "UNSPECIFIED".to_owned() } else { word.to_ascii_uppercase() })
+}
+
+fn element(d: &ElementDefinition) -> registry::Element {
+    let value_type = registry::ValueType::from_str_name(&name("VALUE_TYPE_", &d.value_type));
+    let format = registry::ValueFormat::from_str_name(&name("VALUE_FORMAT_", &d.format));
+    let identifier = registry::IdentifierRule::from_str_name(&name("IDENTIFIER_RULE_", &d.identifier));
+    let sensitivity = registry::Sensitivity::from_str_name(&name("SENSITIVITY_", &d.sensitivity));
+    registry::Element {
+        id: d.id.clone(),
+        version: 0,
+        name_vi: d.name_vi.clone(),
+        name_en: d.name_en.clone(),
+        definition_vi: d.definition_vi.clone(),
+        definition_en: d.definition_en.clone(),
+        r#type: value_type.unwrap_or_default().into(),
+        min_length: d.min_length,
+        max_length: d.max_length,
+        pattern: d.pattern.clone(),
+        format: format.unwrap_or_default().into(),
+        minimum: d.minimum.clone(),
+        maximum: d.maximum.clone(),
+        code_list: d.code_list.clone(),
+        identifier: identifier.unwrap_or_default().into(),
+        sensitivity: sensitivity.unwrap_or_default().into(),
+        unit: d.unit.clone(),
+        source: d.source.clone(),
+        unconfirmed: d.unconfirmed,
+    }
+}
+
+fn code_list(d: &CodeListDefinition) -> registry::CodeList {
+    let codes = d.codes.iter().map(|c| registry::Code {
+        code: c.code.clone(),
+        label_vi: c.label_vi.clone(),
+        label_en: c.label_en.clone(),
+        valid_from: c.valid_from.clone(),
+        valid_to: c.valid_to.clone(),
+        successor: c.successor.clone(),
+    });
+    registry::CodeList {
+        id: d.id.clone(),
+        version: 0,
+        name_vi: d.name_vi.clone(),
+        name_en: d.name_en.clone(),
+        source: d.source.clone(),
+        codes: codes.collect(),
+    }
+}
+
+fn dataset(d: &DatasetDefinition) -> catalog::Dataset {
+    let providers = d.providers.iter().map(|(system, stage)| catalog::Provider {
+        system: system.clone(),
+        stage: stage.map_or(WireStage::Unspecified, stage_to_wire).into(),
+    });
+    catalog::Dataset {
+        id: d.id.clone(),
+        version: 0,
+        name_vi: d.name_vi.clone(),
+        name_en: d.name_en.clone(),
+        owning_agency: d.owning_agency.clone(),
+        schema: d.schema.clone(),
+        key_fields: d.key_fields.clone(),
+        providers: providers.collect(),
+        partitions: d.partitions,
+        retention_seconds: d.retention_seconds,
+    }
+}
+
+fn agreement(d: &AgreementDefinition) -> catalog::Agreement {
+    catalog::Agreement {
+        id: d.id.clone(),
+        version: 0,
+        provider: d.provider.clone(),
+        consumer: d.consumer.clone(),
+        dataset: d.dataset.clone(),
+        stage: d.stage.map_or(WireStage::Unspecified, stage_to_wire).into(),
+        purpose_vi: d.purpose_vi.clone(),
+        purpose_en: d.purpose_en.clone(),
+        legal_basis: d.legal_basis.clone(),
+        granted_fields: d.granted_fields.clone(),
+        valid_from: d.valid_from.map(timestamp_to_wire),
+        valid_until: d.valid_until.map(timestamp_to_wire),
+        ended: d.ended,
+    }
+}
