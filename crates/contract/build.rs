@@ -1,5 +1,7 @@
 //! Generates the contract from `proto/` with protox, so that no protoc has to be installed.
 
+#![expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]
+
 use std::{env, fs, path::PathBuf};
 
 use prost::Message as _;

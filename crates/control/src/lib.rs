@@ -1,1 +1,23 @@
-//! Placeholder while being built.
+//! Registry and catalogue as a deterministic replay of one ordered log, `_ldop.control`.
+//!
+//! - [`chain`]: the stored events, their hash chain, and what makes an event count.
+//! - [`state`]: the state after an event, an immutable snapshot; applying an event checks nothing and makes nothing.
+//! - [`check`]: whether a change set may be applied to a state, with every finding at once.
+//! - [`control`]: [`Control`], which replays, follows and extends the log.
+//!
+//! **No id is given twice, no acknowledged change is lost, every node holds the same state.** A change is appended
+//! "based on" the hash of the last event its writer had applied. Whoever reads the log applies an event only when it
+//! is based on the event before it, so of two writers who raced one has won, for every reader alike. A chain that is
+//! broken otherwise (truncated, restored short, altered, or written by a newer release) stops the node.
+//!
+//! What it does not do: it serves nobody, and it knows no record.
+
+pub mod chain;
+pub mod check;
+pub mod control;
+mod convert;
+pub mod state;
+
+pub use check::{Problem, Refused};
+pub use control::{Control, ControlError, Options};
+pub use state::{ControlState, LazySchema};

@@ -1,1 +1,373 @@
-//! Placeholder while being built.
+//! The exchange: admits records, writes them in order with one effect each, and delivers what agreements grant.
+//!
+//! Reading order:
+//! - [`header`]: what travels beside a record; commitments; which entries count ([`header::Reign`]).
+//! - [`index`]: which exchange ids are taken; derived, rebuilt from the log.
+//! - [`writer`]: the one writer of a topic's partitions, fenced in band by epoch markers.
+//! - [`publish`]: admission, from bytes to verdicts.
+//! - [`projection`], [`subscribe`]: delivery of granted fields.
+//! - [`events`], [`cursors`]: accountable events and durable positions.
+//!
+//! It stands on the `MessageLog` port, the control state and the compiled schemas; it knows no tonic and no rdkafka.
+//! A record is *accepted* once the log has acknowledged it, and only then does anyone hear so.
+
+pub mod cursors;
+pub mod events;
+pub mod header;
+pub mod index;
+pub mod metrics;
+pub mod projection;
+pub mod publish;
+pub mod subscribe;
+pub mod writer;
+
+use std::{
+    collections::HashMap,
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use ldop_control::{Control, ControlState};
+use ldop_log::{Cleanup, LogError, MessageLog, Partition, TopicSpec};
+use ldop_types::{DatasetName, Reason, Stage, SystemId, TimestampMs};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use crate::{
+    cursors::{Cursors, SubscriptionId},
+    events::Events,
+    index::{Index, Position},
+    metrics::Metrics,
+    subscribe::Start,
+    writer::{Node, Shared, TopicWriter},
+};
+
+/// Settings of the exchange.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Folder for the exchange index.
+    pub data_dir: PathBuf,
+    /// Largest payload, bytes.
+    pub record_bytes: usize,
+    /// How far back an exchange id is remembered.
+    pub idempotency_window: Duration,
+    /// Longest a caller waits for the log.
+    pub append_deadline: Duration,
+}
+
+/// Why the exchange cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The log.
+    #[error("log")]
+    Log(#[from] LogError),
+    /// The index folder.
+    #[error("exchange index folder {path}")]
+    Index {
+        /// Path.
+        path: String,
+        /// Cause.
+        source: io::Error,
+    },
+}
+
+/// The exchange of one node.
+pub struct Exchange {
+    /// Control state and log.
+    pub control: Arc<Control>,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// Cursors of subscriptions.
+    pub cursors: Cursors,
+    config: Config,
+    log: Arc<dyn MessageLog>,
+    index: Arc<Index>,
+    events: Arc<Events>,
+    shared: Arc<Shared>,
+    writers: Mutex<HashMap<(Stage, DatasetName), Arc<TopicWriter>>>,
+    open: Mutex<HashMap<SubscriptionId, CancellationToken>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    draining: AtomicBool,
+}
+
+impl Exchange {
+    /// Starts the exchange on an open log as the given node.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub async fn open(
+        log: Arc<dyn MessageLog>,
+        control: Arc<Control>,
+        node: Node,
+        config: Config,
+        metrics: Arc<Metrics>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let dir = config.data_dir.join("index");
+        let index = Index::open(dir.clone(), control.state().hub_id, config.idempotency_window)
+            .map_err(|source| OpenError::Index { path: dir.display().to_string(), source })?;
+        let index = Arc::new(index);
+        let deadline = config.append_deadline;
+        let events = Arc::new(Events::open(Arc::clone(&log), Arc::clone(&index), deadline).await?);
+        let cursors = Cursors::open(Arc::clone(&log), Arc::clone(&events), deadline).await?;
+        let shared = Arc::new(Shared {
+            log: Arc::clone(&log),
+            index: Arc::clone(&index),
+            node,
+            deadline,
+            window: config.idempotency_window,
+            fenced: watch::Sender::new(false),
+            metrics: Arc::clone(&metrics),
+            sealing: AtomicBool::new(false),
+        });
+        let exchange = Arc::new(Self {
+            control,
+            metrics,
+            cursors,
+            config,
+            log,
+            index,
+            events,
+            shared,
+            writers: Mutex::new(HashMap::new()),
+            open: Mutex::new(HashMap::new()),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            draining: AtomicBool::new(false),
+        });
+        exchange.tasks.spawn(Arc::clone(&exchange).keep_cursors());
+        exchange.tasks.spawn(Arc::clone(&exchange).watch_epoch());
+        Ok(exchange)
+    }
+
+    /// Turns true once another node has taken the writing over.
+    #[must_use]
+    pub fn fenced(&self) -> watch::Receiver<bool> {
+        self.shared.fenced.subscribe()
+    }
+
+    /// The node's epoch.
+    #[must_use]
+    pub fn node(&self) -> Node {
+        self.shared.node
+    }
+
+    /// What engine it stands on.
+    #[must_use]
+    pub fn engine(&self) -> ldop_log::EngineInfo {
+        self.log.info()
+    }
+
+    /// Whether the log answers.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::LogUnavailable`], [`Reason::Fenced`], [`Reason::ShuttingDown`], or [`Reason::Internal`] when the
+    /// control log cannot be followed.
+    pub async fn check_ready(&self) -> Result<(), Reason> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(Reason::ShuttingDown);
+        }
+        if *self.shared.fenced.borrow() {
+            return Err(Reason::Fenced);
+        }
+        if self.control.broken().is_some() {
+            return Err(Reason::Internal);
+        }
+        let control =
+            Partition { topic: ldop_log::TopicName::parse("_ldop.control").expect("a constant name fits"), index: 0 };
+        match self.log.watermarks(&control).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                warn!(%error, "log does not answer");
+                Err(Reason::LogUnavailable)
+            }
+        }
+    }
+
+    /// Log entries each subscription has not acknowledged, and whether it is open.
+    pub async fn subscriptions(&self) -> Vec<SubscriptionState> {
+        let state = self.control.state();
+        let mut all = Vec::new();
+        for (id, positions) in self.cursors.all() {
+            let connected = self.open.lock().contains_key(&id);
+            let mut backlog = 0;
+            let mut age = Duration::ZERO;
+            if let Some(agreement) = state.catalog.agreements.get(&id.agreement) {
+                let topic = header::dataset_topic(agreement.value.stage, &agreement.value.dataset);
+                for (index, next) in positions {
+                    let partition = Partition { topic: topic.clone(), index };
+                    if let Ok(ends) = self.log.watermarks(&partition).await {
+                        let behind = ends.end.saturating_sub(next.max(ends.start));
+                        backlog += behind;
+                        if behind > 0
+                            && let Ok(oldest) =
+                                self.log.fetch(&partition, next.max(ends.start), 1, Duration::ZERO).await
+                            && let Some(entry) = oldest.entries.first()
+                        {
+                            let waited = TimestampMs::now().0.saturating_sub(entry.timestamp.0);
+                            age = age.max(Duration::from_millis(u64::try_from(waited).unwrap_or(0)));
+                        }
+                    }
+                }
+            }
+            all.push(SubscriptionState { id, connected, backlog, age });
+        }
+        all
+    }
+
+    /// Brings gauges up to date; called when metrics are read.
+    pub async fn refresh_metrics(&self) {
+        self.metrics.index_ids.set(i64::try_from(self.index.in_memory()).unwrap_or(i64::MAX));
+        for state in self.subscriptions().await {
+            let labels = [state.id.system.as_str(), state.id.agreement.as_str(), state.id.name.as_str()];
+            self.metrics.backlog.with_label_values(&labels).set(i64::try_from(state.backlog).unwrap_or(i64::MAX));
+            let age = i64::try_from(state.age.as_secs()).unwrap_or(i64::MAX);
+            self.metrics.backlog_age.with_label_values(&labels).set(age);
+        }
+    }
+
+    /// Ends the exchange: writes cursors, seals the index, closes the log. Streams have ended before.
+    pub async fn drain(&self, deadline: Duration) {
+        self.draining.store(true, Ordering::Release);
+        let fenced = *self.shared.fenced.borrow();
+        if !fenced && let Err(reason) = self.cursors.flush().await {
+            warn!(reason = reason.as_str(), "positions not written; some records will be delivered again");
+        }
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        if let Err(error) = self.log.close(deadline).await {
+            warn!(%error, "log not closed in time");
+        }
+        let index = Arc::clone(&self.index);
+        match tokio::task::spawn_blocking(move || index.seal(TimestampMs::now())).await {
+            Ok(Ok(())) => info!("exchange drained"),
+            Ok(Err(error)) => warn!(%error, "exchange index not sealed; the next start reads more of the log"),
+            Err(error) => warn!(%error, "exchange index not sealed"),
+        }
+    }
+
+    fn writer(&self, stage: Stage, dataset: &DatasetName) -> Result<Arc<TopicWriter>, Reason> {
+        let mut writers = self.writers.lock();
+        let key = (stage, dataset.clone());
+        if let Some(writer) = writers.get(&key) {
+            return Ok(Arc::clone(writer));
+        }
+        let state = self.control.state();
+        let found = &state.dataset(dataset).ok_or(Reason::DatasetUnknown)?.value;
+        let spec = TopicSpec {
+            name: header::dataset_topic(stage, dataset),
+            partitions: found.definition.partitions,
+            cleanup: found.retention.map_or(Cleanup::Keep, |retention| Cleanup::Delete { retention }),
+        };
+        let writer = Arc::new(TopicWriter::new(Arc::clone(&self.shared), spec));
+        writers.insert(key, Arc::clone(&writer));
+        Ok(writer)
+    }
+
+    fn known_system(&self, state: &ControlState, system: &SystemId) -> Result<(), Reason> {
+        let found = state.catalog.systems.get(system).ok_or(Reason::SystemUnknown)?;
+        if found.value.definition.suspended { Err(Reason::SystemSuspended) } else { Ok(()) }
+    }
+
+    /// Claims a subscription id; whoever held it is told to end.
+    fn claim(&self, id: &SubscriptionId) -> CancellationToken {
+        let token = CancellationToken::new();
+        if let Some(held) = self.open.lock().insert(id.clone(), token.clone()) {
+            held.cancel();
+        }
+        token
+    }
+
+    fn unclaim(&self, id: &SubscriptionId, token: &CancellationToken) {
+        // Cancelled means that another stream has claimed the id.
+        if !token.is_cancelled() {
+            self.open.lock().remove(id);
+        }
+    }
+
+    /// Where a subscription starts in a partition.
+    async fn start(&self, id: &SubscriptionId, partition: &Partition, start: &Start) -> Result<Position, Reason> {
+        let failed = |error: LogError| {
+            warn!(%partition, %error, "start of subscription not found");
+            Reason::LogUnavailable
+        };
+        let ends = self.log.watermarks(partition).await.map_err(failed)?;
+        let epoch_at = |next| self.index.position(partition).filter(|p| next >= p.next).and_then(|p| p.epoch);
+        let known = self.cursors.position(id, partition.index);
+        let resume = known.unwrap_or(Position { next: ends.start, epoch: None });
+        let position = match start {
+            Start::Resume => resume,
+            Start::Earliest => Position { next: ends.start, epoch: None },
+            Start::Latest => Position { next: ends.end, epoch: epoch_at(ends.end) },
+            Start::Time(time) => {
+                let next = self.log.offset_at(partition, *time).await.map_err(failed)?;
+                Position { next, epoch: epoch_at(next) }
+            }
+            Start::Positions(given) => match given.iter().find(|(index, _)| *index == partition.index) {
+                Some((_, next)) if *next > ends.end => return Err(Reason::PositionOutOfRange),
+                Some((_, next)) => Position { next: *next, epoch: epoch_at(*next) },
+                None => resume,
+            },
+        };
+        if position.next > ends.end {
+            warn!(%partition, position = position.next, end = ends.end, "log is shorter than an acknowledged position");
+            return Err(Reason::PositionOutOfRange);
+        }
+        // Retention may have passed it.
+        Ok(Position { next: position.next.max(ends.start), ..position })
+    }
+
+    async fn keep_cursors(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(cursors::FLUSH_EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                _ = tick.tick() => {
+                    // Logged where it failed; tried again with the next tick.
+                    let _ = self.cursors.flush().await;
+                }
+            }
+        }
+    }
+
+    /// Another node that takes the epoch has taken every partition over, at the latest when it first writes there.
+    async fn watch_epoch(self: Arc<Self>) {
+        let mut changes = self.control.changes();
+        loop {
+            let epoch = self.control.state().epoch;
+            if epoch > self.shared.node.epoch {
+                warn!(epoch, own = self.shared.node.epoch, "another node has taken the writing over");
+                self.shared.fenced.send_replace(true);
+                return;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+}
+
+/// State of one subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionState {
+    /// Which.
+    pub id: SubscriptionId,
+    /// Whether a stream is open.
+    pub connected: bool,
+    /// Log entries not acknowledged.
+    pub backlog: u64,
+    /// Age of the oldest of them.
+    pub age: Duration,
+}

@@ -1,0 +1,141 @@
+//! The hash chain of the control log.
+
+use bytes::Bytes;
+use ldop_contract::control::v1::ControlEvent;
+use prost::Message as _;
+use sha2::{Digest as _, Sha256};
+
+/// The highest event level this release understands.
+pub const LEVEL: u32 = 1;
+
+/// SHA-256 of an event, chained to the one before.
+pub type Hash = [u8; 32];
+
+/// Where the chain stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Head {
+    /// Events applied.
+    pub sequence: u64,
+    /// Hash of the last; zero before the first.
+    pub hash: Hash,
+}
+
+/// Hash of an event as stored.
+#[must_use]
+pub fn hash(previous: &Hash, stored: &[u8]) -> Hash {
+    let mut hash = Sha256::new();
+    hash.update(previous);
+    hash.update(stored);
+    hash.finalize().into()
+}
+
+/// What to do with an entry of the control log.
+#[derive(Debug)]
+pub enum Link {
+    /// It counts: apply it and move the head there.
+    Next(Box<ControlEvent>, Head),
+    /// Its writer lost a race: every reader passes it over.
+    Void,
+}
+
+/// Why the chain cannot be followed. The node stops applying and refuses changes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Break {
+    /// Bytes that are no event.
+    #[error("entry behind event {after} is not a control event")]
+    Unreadable {
+        /// Last event applied.
+        after: u64,
+    },
+    /// An event this release does not know.
+    #[error("event {sequence} needs level {level}, this release knows {LEVEL}: upgrade this node")]
+    NewerLevel {
+        /// Its sequence.
+        sequence: u64,
+        /// Level it needs.
+        level: u32,
+    },
+    /// The event is based on another history.
+    #[error("event {found} does not follow event {after}: the log was altered, truncated or restored short")]
+    NotChained {
+        /// Last event applied.
+        after: u64,
+        /// Sequence found.
+        found: u64,
+    },
+}
+
+/// Decides about the next entry. `history[n]` is the hash of event `n`, `history[0]` is zero.
+///
+/// # Errors
+///
+/// [`Break`]: the chain ends here for this node.
+pub fn follow(history: &[Hash], stored: &Bytes) -> Result<Link, Break> {
+    let after = history.len() as u64 - 1;
+    let event = ControlEvent::decode(stored.clone()).map_err(|_| Break::Unreadable { after })?;
+    if event.minimum_level > LEVEL {
+        return Err(Break::NewerLevel { sequence: event.sequence, level: event.minimum_level });
+    }
+    let broken = Break::NotChained { after, found: event.sequence };
+    let previous = event.sequence.checked_sub(1).and_then(|n| history.get(usize::try_from(n).ok()?));
+    match previous {
+        Some(previous) if previous[..] == event.previous_hash[..] => {
+            if event.sequence == after + 1 {
+                let head = Head { sequence: event.sequence, hash: hash(previous, stored) };
+                Ok(Link::Next(Box::new(event), head))
+            } else {
+                Ok(Link::Void)
+            }
+        }
+        _ => Err(broken),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(sequence: u64, previous: &Hash, time_ms: i64) -> Bytes {
+        let event = ControlEvent {
+            sequence,
+            previous_hash: previous.to_vec(),
+            minimum_level: 1,
+            time_ms,
+            ..Default::default()
+        };
+        Bytes::from(event.encode_to_vec())
+    }
+
+    #[test]
+    fn of_two_events_based_on_the_same_one_the_first_counts() {
+        let mut history = vec![[0; 32]];
+        let first = event(1, &[0; 32], 1);
+        let Ok(Link::Next(_, head)) = follow(&history, &first) else { panic!("first counts") };
+        history.push(head.hash);
+        let rival = event(1, &[0; 32], 2);
+        assert!(matches!(follow(&history, &rival), Ok(Link::Void)));
+        let second = event(2, &head.hash, 3);
+        assert!(matches!(follow(&history, &second), Ok(Link::Next(..))));
+    }
+
+    #[test]
+    fn a_cut_or_altered_chain_stops_the_node() {
+        let history = vec![[0; 32], [1; 32]];
+        assert_eq!(
+            follow(&history, &event(3, &[1; 32], 0)).map(|_| ()),
+            Err(Break::NotChained { after: 1, found: 3 }),
+            "an event is missing"
+        );
+        assert_eq!(
+            follow(&history, &event(2, &[9; 32], 0)).map(|_| ()),
+            Err(Break::NotChained { after: 1, found: 2 }),
+            "another history"
+        );
+        assert_eq!(follow(&history, &Bytes::from_static(b"\xff\xff")).map(|_| ()), Err(Break::Unreadable { after: 1 }));
+        let newer = ControlEvent { sequence: 2, previous_hash: vec![1; 32], minimum_level: 2, ..Default::default() };
+        assert_eq!(
+            follow(&history, &Bytes::from(newer.encode_to_vec())).map(|_| ()),
+            Err(Break::NewerLevel { sequence: 2, level: 2 })
+        );
+    }
+}

@@ -1,0 +1,469 @@
+//! Replays, follows and extends the control log.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use ldop_contract::control::v1::{
+    ApplyChangeSetRequest, ApplyChangeSetResponse, ChangeEffect, ChangeResult, ChangeSetApplied, ControlEvent,
+    ControlHead, EpochTaken, Genesis, control_event::Kind,
+};
+use ldop_log::{Appender, Cleanup, LogError, MessageLog, NewEntry, Offset, Partition, TopicName, TopicSpec};
+use ldop_types::{Reason, TimestampMs};
+use parking_lot::Mutex;
+use prost::Message as _;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use crate::{
+    chain::{self, Break, Hash, Head, LEVEL, Link},
+    check::{self, Refused},
+    state::ControlState,
+};
+
+/// Largest change set as encoded.
+pub const MAX_CHANGE_SET_BYTES: usize = 900 << 10;
+/// Most resources in a change set.
+pub const MAX_CHANGES: usize = 1_000;
+const FETCH_BYTES: usize = 4 << 20;
+/// How often a change made without `based_on` is checked anew after losing a race.
+const RACES: usize = 8;
+const FOLLOW_WAIT: Duration = Duration::from_secs(5);
+
+/// How to open.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Folder where the node remembers how far the log went.
+    pub dir: PathBuf,
+    /// This start of the node.
+    pub node_id: [u8; 16],
+    /// Longest wait for the log.
+    pub deadline: Duration,
+}
+
+/// Why the control log cannot be opened or extended.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The log.
+    #[error("control log")]
+    Log(#[from] LogError),
+    /// The chain cannot be followed.
+    #[error("control log: {0}")]
+    Broken(#[from] Break),
+    /// The log is not the one this node knew, or lost its tail.
+    #[error(
+        "control log does not hold event {sequence} as this node knew it (hub {hub_id}): it was truncated, replaced or \
+         restored short; nothing was started. Restore the log, or remove {memory} to accept the loss"
+    )]
+    Forgotten {
+        /// Event remembered.
+        sequence: u64,
+        /// Hub remembered.
+        hub_id: String,
+        /// File it is remembered in.
+        memory: String,
+    },
+    /// The node's memory file.
+    #[error("node memory {path}")]
+    Memory {
+        /// Path.
+        path: String,
+        /// Cause.
+        source: io::Error,
+    },
+    /// The log took longer than the deadline.
+    #[error("control log did not answer within {0:?}")]
+    TimedOut(Duration),
+}
+
+/// What the node remembers beside the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Memory {
+    hub_id: String,
+    sequence: u64,
+    head_hash: String,
+}
+
+/// The control log of a hub, and the state it replays to.
+pub struct Control {
+    log: Arc<dyn MessageLog>,
+    partition: Partition,
+    options: Options,
+    state: ArcSwap<ControlState>,
+    replay: tokio::sync::Mutex<Replay>,
+    /// One change at a time on this node; races with other nodes are settled by the chain.
+    writing: tokio::sync::Mutex<Option<Arc<dyn Appender>>>,
+    changed: watch::Sender<Head>,
+    /// Set when the chain cannot be followed any more.
+    broken: watch::Sender<Option<Break>>,
+    applied: Mutex<HashMap<[u8; 16], Arc<ChangeSetApplied>>>,
+}
+
+struct Replay {
+    next: Offset,
+    history: Vec<Hash>,
+}
+
+fn topic() -> TopicName {
+    TopicName::parse("_ldop.control").expect("a constant name fits")
+}
+
+impl Control {
+    /// Replays the log, making it when there is none, and checks it against what the node remembers.
+    ///
+    /// # Errors
+    ///
+    /// See [`ControlError`]; nothing was changed then but, at most, an empty log made.
+    pub async fn open(log: Arc<dyn MessageLog>, options: Options) -> Result<Arc<Self>, ControlError> {
+        let partition = Partition { topic: topic(), index: 0 };
+        log.ensure_topics(vec![TopicSpec { name: topic(), partitions: 1, cleanup: Cleanup::Keep }]).await?;
+        let start = log.watermarks(&partition).await?.start;
+        let control = Arc::new(Self {
+            log,
+            partition,
+            options,
+            state: ArcSwap::from_pointee(ControlState::default()),
+            replay: tokio::sync::Mutex::new(Replay { next: start, history: vec![[0; 32]] }),
+            writing: tokio::sync::Mutex::new(None),
+            changed: watch::Sender::new(Head::default()),
+            broken: watch::Sender::new(None),
+            applied: Mutex::new(HashMap::new()),
+        });
+        control.catch_up(None).await?;
+        let remembered = control.recall()?;
+        if control.state().head.sequence == 0 {
+            if let Some(memory) = remembered {
+                return Err(control.forgotten(memory));
+            }
+            let hub_id: [u8; 16] = rand::random();
+            control.extend(Kind::Genesis(Genesis { hub_id: hub_id.to_vec() })).await?;
+            info!(hub_id = hex(&control.state().hub_id), "control log made");
+        } else if let Some(memory) = remembered {
+            let replay = control.replay.lock().await;
+            let known = usize::try_from(memory.sequence).ok().and_then(|n| replay.history.get(n)).map(|h| hex(h));
+            if memory.hub_id != hex(&control.state().hub_id) || known.as_deref() != Some(&*memory.head_hash) {
+                return Err(control.forgotten(memory));
+            }
+        }
+        control.remember()?;
+        Ok(control)
+    }
+
+    /// The state as it stands.
+    #[must_use]
+    pub fn state(&self) -> Arc<ControlState> {
+        self.state.load_full()
+    }
+
+    /// Tells each new head.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<Head> {
+        self.changed.subscribe()
+    }
+
+    /// Why the chain cannot be followed any more, once that is so.
+    #[must_use]
+    pub fn broken(&self) -> Option<Break> {
+        self.broken.borrow().clone()
+    }
+
+    /// Takes the writing over: the epoch of this start of the node.
+    ///
+    /// # Errors
+    ///
+    /// See [`ControlError`].
+    pub async fn take_epoch(&self) -> Result<u64, ControlError> {
+        loop {
+            let epoch = self.state().epoch + 1;
+            let taken = EpochTaken { epoch, node_id: self.options.node_id.to_vec() };
+            if self.extend(Kind::EpochTaken(taken)).await? {
+                return Ok(epoch);
+            }
+        }
+    }
+
+    /// Follows the log until the task is dropped: applies what other nodes append.
+    pub async fn follow(self: Arc<Self>) {
+        loop {
+            let next = self.replay.lock().await.next;
+            let more = self.log.fetch(&self.partition, next, 1, FOLLOW_WAIT).await;
+            let followed = match more {
+                Ok(fetched) if fetched.entries.is_empty() && fetched.next == next => Ok(()),
+                Ok(_) => self.catch_up(None).await,
+                Err(error) => Err(error.into()),
+            };
+            match followed {
+                Ok(()) => {}
+                Err(ControlError::Log(LogError::Closed)) | Err(ControlError::Broken(_)) => return,
+                Err(error) => {
+                    warn!(%error, "control log not followed; trying again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    /// Checks a change set and applies it, or tells every reason why not.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] with all problems; nothing was changed then, but for [`Reason::OutcomeUnknown`].
+    pub async fn apply(&self, author: &str, request: ApplyChangeSetRequest) -> Result<ApplyChangeSetResponse, Refused> {
+        let change_id: [u8; 16] = request
+            .change_id
+            .as_slice()
+            .try_into()
+            .map_err(|_| Refused::field(Reason::RequestInvalid, "change_id", "a UUID in 16 bytes"))?;
+        if request.changes.is_empty() || request.changes.len() > MAX_CHANGES {
+            return Err(Refused::field(Reason::RequestInvalid, "changes", &format!("1-{MAX_CHANGES} resources")));
+        }
+        for _ in 0..RACES {
+            self.catch_up(None).await.map_err(|e| refuse_by_log(&e))?;
+            if let Some(applied) = self.applied.lock().get(&change_id).cloned() {
+                return Ok(self.answer_again(&request, &applied));
+            }
+            let state = self.state();
+            if !request.based_on.is_empty() && request.based_on != state.head.hash {
+                return Err(Refused::of(Reason::StateMoved));
+            }
+            let checked = {
+                let (state, changes) = (Arc::clone(&state), request.changes.clone());
+                // Compiling schemas is long work; it stays off the async threads.
+                tokio::task::spawn_blocking(move || check::check(&state, &changes))
+                    .await
+                    .map_err(|_| Refused::of(Reason::Internal))??
+            };
+            let response = |head: Head| ApplyChangeSetResponse {
+                head: Some(ControlHead { sequence: head.sequence, hash: head.hash.to_vec() }),
+                results: checked.results.clone(),
+            };
+            if request.validate_only || checked.resources.is_empty() {
+                return Ok(response(state.head));
+            }
+            let event = ChangeSetApplied {
+                change_id: change_id.to_vec(),
+                author: author.to_owned(),
+                resources: checked.resources.clone(),
+            };
+            if event.encoded_len() > MAX_CHANGE_SET_BYTES {
+                let expected = format!("at most {MAX_CHANGE_SET_BYTES} bytes as encoded; send it in parts");
+                return Err(Refused::field(Reason::RequestInvalid, "changes", &expected));
+            }
+            match self.extend_from(state.head, Kind::ChangeSetApplied(event)).await {
+                Ok(true) => return Ok(response(self.state().head)),
+                Ok(false) if request.based_on.is_empty() => {}
+                Ok(false) => return Err(Refused::of(Reason::StateMoved)),
+                Err(error) => return Err(refuse_by_log(&error)),
+            }
+        }
+        Err(Refused::of(Reason::StateMoved))
+    }
+
+    fn answer_again(&self, request: &ApplyChangeSetRequest, applied: &ChangeSetApplied) -> ApplyChangeSetResponse {
+        let state = self.state();
+        let first: HashMap<_, _> = applied.resources.iter().filter_map(check::identity).collect();
+        let results = request
+            .changes
+            .iter()
+            .filter_map(check::change_identity)
+            .map(|(kind, id)| {
+                let version = first.get(&(kind, id.clone())).copied();
+                let effect = match version {
+                    Some(1) => ChangeEffect::Created,
+                    Some(_) => ChangeEffect::Changed,
+                    None => ChangeEffect::Unchanged,
+                };
+                let version = version.unwrap_or_else(|| state.version_of(kind, &id));
+                ChangeResult { kind: kind.to_owned(), id, version, effect: effect.into() }
+            })
+            .collect();
+        let head = ControlHead { sequence: state.head.sequence, hash: state.head.hash.to_vec() };
+        ApplyChangeSetResponse { head: Some(head), results }
+    }
+
+    async fn extend(&self, kind: Kind) -> Result<bool, ControlError> {
+        self.extend_from(self.state().head, kind).await
+    }
+
+    /// Appends an event based on `head`; tells whether it counts.
+    async fn extend_from(&self, head: Head, kind: Kind) -> Result<bool, ControlError> {
+        if let Some(broken) = self.broken() {
+            return Err(broken.into());
+        }
+        let event = ControlEvent {
+            sequence: head.sequence + 1,
+            previous_hash: head.hash.to_vec(),
+            minimum_level: LEVEL,
+            writer: self.options.node_id.to_vec(),
+            time_ms: TimestampMs::now().0,
+            kind: Some(kind),
+            signature: Vec::new(),
+        };
+        let stored = Bytes::from(event.encode_to_vec());
+        let ours = chain::hash(&head.hash, &stored);
+        let mut writing = self.writing.lock().await;
+        let appender = match writing.as_ref() {
+            Some(appender) => Arc::clone(appender),
+            None => Arc::clone(writing.insert(self.log.appender(self.partition.clone()).await?)),
+        };
+        let entry =
+            NewEntry { key: None, value: Some(stored), headers: Vec::new(), timestamp: TimestampMs(event.time_ms) };
+        let appended = match appender.append(vec![entry]) {
+            Ok(appending) => tokio::time::timeout(self.options.deadline, appending).await,
+            Err(error) => {
+                *writing = None;
+                return Err(error.into());
+            }
+        };
+        match appended {
+            Ok(Ok(appended)) => self.catch_up(appended.offsets.last().copied()).await?,
+            // It may be on the log all the same: the chain tells, now or when it is read.
+            Ok(Err(error)) => {
+                *writing = None;
+                self.catch_up(None).await?;
+                if self.history_holds(event.sequence, &ours).await {
+                    return Ok(true);
+                }
+                return Err(error.into());
+            }
+            Err(_) => {
+                *writing = None;
+                return Err(ControlError::TimedOut(self.options.deadline));
+            }
+        }
+        Ok(self.history_holds(event.sequence, &ours).await)
+    }
+
+    async fn history_holds(&self, sequence: u64, hash: &Hash) -> bool {
+        let replay = self.replay.lock().await;
+        usize::try_from(sequence).ok().and_then(|n| replay.history.get(n)) == Some(hash)
+    }
+
+    /// Applies everything up to `through`, or up to the end of the log.
+    async fn catch_up(&self, through: Option<Offset>) -> Result<(), ControlError> {
+        let mut replay = self.replay.lock().await;
+        if let Some(broken) = self.broken() {
+            return Err(broken.into());
+        }
+        let deadline = Instant::now() + self.options.deadline;
+        let mut moved = false;
+        loop {
+            if through.is_some_and(|through| replay.next > through) {
+                break;
+            }
+            let fetched = self.log.fetch(&self.partition, replay.next, FETCH_BYTES, Duration::ZERO).await?;
+            if fetched.entries.is_empty() && fetched.next == replay.next && fetched.next >= fetched.end {
+                if through.is_none() {
+                    break;
+                }
+                if Instant::now() > deadline {
+                    return Err(ControlError::TimedOut(self.options.deadline));
+                }
+            }
+            let mut state = ControlState::clone(&self.state());
+            for entry in &fetched.entries {
+                let stored = entry.value.clone().unwrap_or_default();
+                match chain::follow(&replay.history, &stored) {
+                    Ok(Link::Next(event, head)) => {
+                        if let Err(problem) = state.apply(&event, head) {
+                            error!(sequence = event.sequence, %problem, "event cannot be applied");
+                            return Err(self.stop(Break::Unreadable { after: event.sequence - 1 }));
+                        }
+                        replay.history.push(head.hash);
+                        moved = true;
+                        if let Some(Kind::ChangeSetApplied(applied)) = event.kind
+                            && let Ok(change_id) = applied.change_id.as_slice().try_into()
+                        {
+                            let resources = applied.resources.iter().map(check::without_content).collect();
+                            let applied = ChangeSetApplied { resources, ..applied };
+                            self.applied.lock().insert(change_id, Arc::new(applied));
+                        }
+                    }
+                    Ok(Link::Void) => info!(offset = entry.offset, "control event that lost a race passed over"),
+                    Err(broken) => return Err(self.stop(broken)),
+                }
+            }
+            replay.next = fetched.next;
+            if moved {
+                state.finish();
+                let head = state.head;
+                self.state.store(Arc::new(state));
+                self.changed.send_replace(head);
+            }
+        }
+        drop(replay);
+        if moved && self.state().head.sequence > 0 && through.is_some() {
+            self.remember()?;
+        }
+        Ok(())
+    }
+
+    fn stop(&self, broken: Break) -> ControlError {
+        error!(%broken, "control log cannot be followed; changes are refused");
+        self.broken.send_replace(Some(broken.clone()));
+        broken.into()
+    }
+
+    fn memory_path(&self) -> PathBuf {
+        self.options.dir.join("control.json")
+    }
+
+    fn forgotten(&self, memory: Memory) -> ControlError {
+        ControlError::Forgotten {
+            sequence: memory.sequence,
+            hub_id: memory.hub_id,
+            memory: self.memory_path().display().to_string(),
+        }
+    }
+
+    fn recall(&self) -> Result<Option<Memory>, ControlError> {
+        let path = self.memory_path();
+        let error = |source| ControlError::Memory { path: path.display().to_string(), source };
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|e| error(io::Error::new(io::ErrorKind::InvalidData, e))),
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(other) => Err(error(other)),
+        }
+    }
+
+    fn remember(&self) -> Result<(), ControlError> {
+        let state = self.state();
+        let memory =
+            Memory { hub_id: hex(&state.hub_id), sequence: state.head.sequence, head_hash: hex(&state.head.hash) };
+        let path = self.memory_path();
+        write_synced(&path, memory).map_err(|source| ControlError::Memory { path: path.display().to_string(), source })
+    }
+}
+
+fn write_synced(path: &Path, memory: Memory) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    fs::write(&temporary, serde_json::to_vec_pretty(&memory)?)?;
+    fs::File::open(&temporary)?.sync_all()?;
+    fs::rename(&temporary, path)
+}
+
+fn refuse_by_log(error: &ControlError) -> Refused {
+    warn!(error = error as &dyn std::error::Error, "control change not made");
+    match error {
+        ControlError::Log(LogError::Unknown { .. }) | ControlError::TimedOut(_) => Refused::of(Reason::OutcomeUnknown),
+        ControlError::Log(_) | ControlError::Memory { .. } => Refused::of(Reason::LogUnavailable),
+        ControlError::Broken(_) | ControlError::Forgotten { .. } => Refused::of(Reason::Internal),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,296 @@
+//! What travels beside a record on a dataset topic: the packed `ldop` header and the CloudEvents attributes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ldop_contract::record::v1::{RecordHeader, RecordKind};
+use ldop_log::{Entry, NewEntry};
+use ldop_types::{DatasetName, ExchangeId, Stage, SystemId, TimestampMs};
+use prost::Message as _;
+use sha2::{Digest, Sha256};
+
+/// Name of the packed header.
+pub const LDOP_HEADER: &str = "ldop";
+/// CloudEvents 1.0.2, Kafka protocol binding 3.2: attributes of the binary content mode.
+const CE_SPECVERSION: &str = "ce_specversion";
+const CE_ID: &str = "ce_id";
+const CE_SOURCE: &str = "ce_source";
+const CE_TYPE: &str = "ce_type";
+
+/// 16 random bytes that live and die with a record.
+pub type Salt = [u8; 16];
+/// SHA-256(salt || payload).
+pub type Commitment = [u8; 32];
+
+/// The commitment to a payload.
+#[must_use]
+pub fn commit(salt: &Salt, payload: &[u8]) -> Commitment {
+    let mut hash = Sha256::new();
+    hash.update(salt);
+    hash.update(payload);
+    hash.finalize().into()
+}
+
+/// Within which an exchange id is unique: one system's records of one dataset in one stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Scope(pub u64);
+
+impl Scope {
+    /// First 8 bytes of SHA-256(system NUL stage NUL dataset), big endian.
+    #[must_use]
+    pub fn of(system: &SystemId, stage: Stage, dataset: &DatasetName) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(system.as_str());
+        hash.update([0]);
+        hash.update(stage.as_str());
+        hash.update([0]);
+        hash.update(dataset.as_str());
+        let digest: [u8; 32] = hash.finalize().into();
+        Self(u64::from_be_bytes(digest[..8].try_into().expect("8 of 32 bytes")))
+    }
+}
+
+/// What the hub knows of an accepted record beside its key and payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordMeta {
+    /// Writer's epoch.
+    pub epoch: u64,
+    /// Exchange id.
+    pub exchange_id: ExchangeId,
+    /// Scope of the exchange id.
+    pub scope: Scope,
+    /// Salt.
+    pub salt: Salt,
+    /// Commitment.
+    pub commitment: Commitment,
+    /// When the stated fact came about.
+    pub event_time: TimestampMs,
+    /// When the hub accepted it.
+    pub accepted_time: TimestampMs,
+    /// Schema version it was checked against.
+    pub schema_version: u32,
+    /// Version of the dataset definition in force.
+    pub dataset_version: u32,
+}
+
+/// An entry of a dataset topic, told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stamp {
+    /// A record.
+    Record(RecordMeta),
+    /// A writer takes over.
+    Marker {
+        /// Its epoch.
+        epoch: u64,
+        /// Its node id.
+        writer: [u8; 16],
+    },
+}
+
+/// The entry does not carry a header the hub can read: not written by a hub, or by a newer one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("entry carries no readable ldop header: {0}")]
+pub struct StampError(&'static str);
+
+/// Static headers of one provider's records, made once for a publish session.
+#[derive(Debug, Clone)]
+pub struct Attributes {
+    source: Bytes,
+    kind: Bytes,
+}
+
+impl Attributes {
+    /// CloudEvents source and type of a system's records of a dataset.
+    #[must_use]
+    pub fn new(system: &SystemId, stage: Stage, dataset: &DatasetName) -> Self {
+        Self {
+            source: Bytes::from(format!("/agency/{system}")),
+            kind: Bytes::from(format!("ldop.{stage}.{dataset}.record")),
+        }
+    }
+
+    /// The entry to append for a record.
+    #[must_use]
+    pub fn entry(&self, meta: &RecordMeta, key: Bytes, payload: Bytes) -> NewEntry {
+        let header = RecordHeader {
+            kind: RecordKind::Record.into(),
+            epoch: meta.epoch,
+            exchange_id: Bytes::copy_from_slice(meta.exchange_id.as_bytes()),
+            salt: Bytes::copy_from_slice(&meta.salt),
+            event_time_ms: meta.event_time.0,
+            accepted_time_ms: meta.accepted_time.0,
+            schema_version: meta.schema_version,
+            dataset_version: meta.dataset_version,
+            scope: meta.scope.0,
+            flags: 0,
+            writer: Bytes::new(),
+            commitment: Bytes::copy_from_slice(&meta.commitment),
+        };
+        let id = meta.exchange_id.to_string();
+        NewEntry {
+            key: Some(key),
+            value: Some(payload),
+            headers: vec![
+                (CE_SPECVERSION, Bytes::from_static(b"1.0")),
+                (CE_ID, Bytes::from(id)),
+                (CE_SOURCE, self.source.clone()),
+                (CE_TYPE, self.kind.clone()),
+                (LDOP_HEADER, Bytes::from(header.encode_to_vec())),
+            ],
+            timestamp: meta.accepted_time,
+        }
+    }
+}
+
+/// The entry with which a writer takes a partition over. Its key is the marker's own, so compaction keeps the last.
+#[must_use]
+pub fn marker(epoch: u64, writer: [u8; 16], now: TimestampMs) -> NewEntry {
+    let header = RecordHeader {
+        kind: RecordKind::EpochMarker.into(),
+        epoch,
+        accepted_time_ms: now.0,
+        writer: Bytes::copy_from_slice(&writer),
+        ..Default::default()
+    };
+    NewEntry {
+        key: Some(Bytes::from_static(b"\0ldop-epoch")),
+        value: Some(Bytes::new()),
+        headers: vec![(LDOP_HEADER, Bytes::from(header.encode_to_vec()))],
+        timestamp: now,
+    }
+}
+
+/// Reads what an entry is.
+///
+/// # Errors
+///
+/// No `ldop` header, or one that cannot be read.
+pub fn stamp(entry: &Entry) -> Result<Stamp, StampError> {
+    let header = entry.header(LDOP_HEADER).ok_or(StampError("missing"))?;
+    let header = RecordHeader::decode(header.clone()).map_err(|_| StampError("not a RecordHeader"))?;
+    match header.kind() {
+        RecordKind::Record => Ok(Stamp::Record(RecordMeta {
+            epoch: header.epoch,
+            exchange_id: ExchangeId::parse(&header.exchange_id).map_err(|_| StampError("exchange id"))?,
+            scope: Scope(header.scope),
+            salt: header.salt.as_ref().try_into().map_err(|_| StampError("salt"))?,
+            commitment: header.commitment.as_ref().try_into().map_err(|_| StampError("commitment"))?,
+            event_time: TimestampMs(header.event_time_ms),
+            accepted_time: TimestampMs(header.accepted_time_ms),
+            schema_version: header.schema_version,
+            dataset_version: header.dataset_version,
+        })),
+        RecordKind::EpochMarker => Ok(Stamp::Marker {
+            epoch: header.epoch,
+            writer: header.writer.as_ref().try_into().map_err(|_| StampError("writer"))?,
+        }),
+        RecordKind::Unspecified => Err(StampError("kind of a newer release")),
+    }
+}
+
+/// Which entries of a partition count. Fed in order of offset.
+///
+/// Records carry their writer's epoch; the highest epoch marked so far reigns, and a record of any other is void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reign {
+    /// The reigning epoch; `None` before anything was seen, when the first entry decides.
+    pub epoch: Option<u64>,
+}
+
+impl Reign {
+    /// Takes the next entry's stamp; tells whether it is a record that counts.
+    pub fn admits<'a>(&mut self, stamp: &'a Stamp) -> Option<&'a RecordMeta> {
+        match stamp {
+            Stamp::Marker { epoch, .. } => {
+                if self.epoch.is_none_or(|reigning| *epoch > reigning) {
+                    self.epoch = Some(*epoch);
+                }
+                None
+            }
+            Stamp::Record(meta) => {
+                let reigning = *self.epoch.get_or_insert(meta.epoch);
+                (meta.epoch == reigning).then_some(meta)
+            }
+        }
+    }
+}
+
+/// Partition of a key: murmur2 as Kafka's default partitioner has it, so that other tools agree.
+#[must_use]
+pub fn partition_of(key: &[u8], partitions: u32) -> u32 {
+    (murmur2(key) & 0x7fff_ffff) % partitions.max(1)
+}
+
+/// Murmur2 with the seed of org.apache.kafka.common.utils.Utils (public domain hash by Austin Appleby).
+fn murmur2(data: &[u8]) -> u32 {
+    const M: u32 = 0x5bd1_e995;
+    let mix = |k: u32| {
+        let k = k.wrapping_mul(M);
+        (k ^ (k >> 24)).wrapping_mul(M)
+    };
+    let mut h = 0x9747_b28c_u32 ^ u32::try_from(data.len()).unwrap_or(u32::MAX);
+    let mut words = data.chunks_exact(4);
+    for word in &mut words {
+        h = h.wrapping_mul(M) ^ mix(u32::from_le_bytes(word.try_into().expect("4 bytes")));
+    }
+    let tail = words.remainder();
+    if !tail.is_empty() {
+        for (at, byte) in tail.iter().enumerate() {
+            h ^= u32::from(*byte) << (8 * at);
+        }
+        h = h.wrapping_mul(M);
+    }
+    h = (h ^ (h >> 13)).wrapping_mul(M);
+    h ^ (h >> 15)
+}
+
+/// Name of a dataset's topic.
+#[must_use]
+pub fn dataset_topic(stage: Stage, dataset: &DatasetName) -> ldop_log::TopicName {
+    ldop_log::TopicName::parse(&format!("ldop.{stage}.{dataset}")).expect("a dataset name fits a topic name")
+}
+
+/// Shared name, for places that keep one for each record.
+pub type SharedName = Arc<str>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Vectors of Kafka's own UtilsTest (facts), as unsigned.
+    #[test]
+    fn keys_fall_where_kafka_puts_them() {
+        for (key, hash) in [
+            ("21", -973_932_308_i32),
+            ("foobar", -790_332_482),
+            ("a-little-bit-long-string", -985_981_536),
+            ("a-little-bit-longer-string", -1_486_304_829),
+            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+            ("abc", 479_470_107),
+        ] {
+            assert_eq!(murmur2(key.as_bytes()), hash as u32, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_void_record_does_not_count() {
+        let record = |epoch| {
+            Stamp::Record(RecordMeta {
+                epoch,
+                exchange_id: ExchangeId::new(),
+                scope: Scope(1),
+                salt: [0; 16],
+                commitment: [0; 32],
+                event_time: TimestampMs(0),
+                accepted_time: TimestampMs(0),
+                schema_version: 1,
+                dataset_version: 1,
+            })
+        };
+        let marker = |epoch| Stamp::Marker { epoch, writer: [0; 16] };
+        let mut reign = Reign::default();
+        let log = [marker(1), record(1), marker(2), record(1), record(2), marker(1), record(2), record(1), record(3)];
+        let counted: Vec<bool> = log.iter().map(|stamp| reign.admits(stamp).is_some()).collect();
+        assert_eq!(counted, [false, true, false, false, true, false, true, false, false]);
+    }
+}

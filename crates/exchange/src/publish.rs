@@ -1,0 +1,679 @@
+//! Admission: a provider's records, checked, made durable, answered.
+//!
+//! A [`Publisher`] serves one system, dataset and stage. [`submit`](Publisher::submit) checks a batch and hands it to
+//! the writer in the order given; the [`Ticket`] resolves with a verdict for each record once the log has answered.
+//! Tickets may be awaited while further batches are submitted, so the log is never idle for a round trip.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use ldop_catalog::{Dataset, state::Versioned};
+use ldop_contract::control::v1::{BrokenRule, RecordRefused, exchange_event::Kind};
+use ldop_log::{LogError, Offset, Partition};
+use ldop_schema_registry::{CompiledSchema, Limits, Outcome, Parser};
+use ldop_types::{DatasetName, ExchangeId, Finding, Reason, Stage, SystemId, TimestampMs};
+use prometheus::IntCounter;
+use tokio::{sync::oneshot, task::JoinHandle};
+use tracing::warn;
+
+use crate::{
+    Exchange,
+    header::{self, Attributes, Commitment, RecordMeta, Salt, Scope, Stamp, partition_of},
+    index::{Index, Key, Place, Reserved, Settled},
+    writer::{Outgoing, Submitted, TopicWriter},
+};
+
+/// Most findings told about one record.
+pub const MOST_FINDINGS: usize = 100;
+/// How far an exchange id may lie ahead of the hub's clock.
+pub const FUTURE_SKEW: Duration = Duration::from_secs(5 * 60);
+/// Records checked before other tasks get their turn.
+const YIELD_EVERY: usize = 64;
+/// Pause before a batch is offered to a full log again.
+const FULL_PAUSE: Duration = Duration::from_millis(2);
+/// Bytes read at once to compare repeats with what was accepted.
+const REPEAT_BYTES: usize = 256 << 10;
+
+/// A record as it came.
+#[derive(Clone)]
+pub struct Incoming {
+    /// Exchange id, 16 bytes if it is one.
+    pub exchange_id: Bytes,
+    /// Payload.
+    pub payload: Bytes,
+    /// When the stated fact came about; `None`: now.
+    pub event_time: Option<TimestampMs>,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Durable on the log.
+    Accepted(Receipt),
+    /// Not on the log but for the fact of the refusal.
+    Refused(Refusal),
+}
+
+/// Proof that the log holds a record durably.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Partition.
+    pub partition: u32,
+    /// Offset.
+    pub offset: Offset,
+    /// What the hub knows of it.
+    pub meta: RecordMeta,
+    /// The id had been accepted before.
+    pub repeated: bool,
+    /// Worth a look.
+    pub warnings: Vec<Finding>,
+}
+
+/// Why a record was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Reason.
+    pub reason: Reason,
+    /// Bad fields, at most [`MOST_FINDINGS`].
+    pub findings: Vec<Finding>,
+    /// Findings beyond those.
+    pub omitted: usize,
+}
+
+impl Refusal {
+    fn of(reason: Reason) -> Self {
+        Self { reason, findings: Vec::new(), omitted: 0 }
+    }
+
+    fn invalid(mut findings: Vec<Finding>) -> Self {
+        let omitted = findings.len().saturating_sub(MOST_FINDINGS);
+        findings.truncate(MOST_FINDINGS);
+        Self { reason: Reason::RecordInvalid, findings, omitted }
+    }
+}
+
+/// Everything admission needs about a dataset; made anew when the control state changes.
+struct Plan {
+    sequence: u64,
+    dataset: Arc<Versioned<Dataset>>,
+    schema_version: u32,
+    schema: Arc<CompiledSchema>,
+    writer: Arc<TopicWriter>,
+}
+
+/// Admits one system's records of one dataset in one stage.
+pub struct Publisher {
+    exchange: Arc<Exchange>,
+    system: SystemId,
+    dataset: DatasetName,
+    stage: Stage,
+    scope: Scope,
+    attributes: Attributes,
+    plan: Plan,
+    accepted: IntCounter,
+    parser: Parser,
+    outcome: Outcome,
+    record_key: Vec<u8>,
+}
+
+/// Records whose ids are reserved and that are not handed over yet. What is left when it goes, also because the caller
+/// went away, is free to be sent again.
+struct Lanes {
+    index: Arc<Index>,
+    batches: Vec<Vec<Outgoing>>,
+}
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        for record in self.batches.iter().flatten() {
+            self.index.release(&record.key, Reason::LogUnavailable);
+        }
+    }
+}
+
+enum Slot {
+    Ready(Box<Verdict>),
+    /// In this lane's batch, at this place.
+    Written {
+        lane: usize,
+        at: usize,
+        meta: RecordMeta,
+        bytes: usize,
+        warnings: Vec<Finding>,
+    },
+    /// Someone else's record with the same id and content is on its way.
+    Attached(oneshot::Receiver<Settled>),
+    /// Accepted before; to be compared.
+    Taken {
+        key: Key,
+        place: Place,
+        payload: Bytes,
+    },
+}
+
+/// Verdicts to come for one batch.
+pub struct Ticket {
+    exchange: Arc<Exchange>,
+    topic: TopicOf,
+    slots: Vec<Slot>,
+    /// One for each lane.
+    waits: Vec<Option<Submitted>>,
+    refusals: Option<JoinHandle<Result<(), Reason>>>,
+    deadline: Instant,
+    started: Instant,
+    accepted: IntCounter,
+}
+
+#[derive(Clone)]
+struct TopicOf {
+    system: SystemId,
+    dataset: DatasetName,
+    stage: Stage,
+    scope: Scope,
+    schema_version: u32,
+}
+
+impl Publisher {
+    /// Opens a session, checking that the system may provide the dataset in the stage.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::SystemUnknown`], [`Reason::SystemSuspended`], [`Reason::DatasetUnknown`], [`Reason::NotAProvider`].
+    pub fn open(exchange: Arc<Exchange>, system: SystemId, dataset: DatasetName, stage: Stage) -> Result<Self, Reason> {
+        let plan = plan(&exchange, &system, &dataset, stage)?;
+        let accepted = exchange.metrics.admissions.with_label_values(&[dataset.as_str(), stage.as_str(), "accepted"]);
+        let limits = Limits { bytes: exchange.config.record_bytes, ..Limits::DEFAULT };
+        Ok(Self {
+            scope: Scope::of(&system, stage, &dataset),
+            attributes: Attributes::new(&system, stage, &dataset),
+            exchange,
+            system,
+            dataset,
+            stage,
+            plan,
+            accepted,
+            parser: Parser::new(limits),
+            outcome: Outcome::default(),
+            record_key: Vec::new(),
+        })
+    }
+
+    /// Checks a batch and hands it to the log, in order. Waits while the log is full, up to the deadline.
+    ///
+    /// # Errors
+    ///
+    /// A reason that concerns the session, not a record: nothing of the batch, or only a part of it, was handed over;
+    /// the caller sends it again under the same exchange ids when the reason is retryable.
+    pub async fn submit(&mut self, records: Vec<Incoming>) -> Result<Ticket, Reason> {
+        let started = Instant::now();
+        let deadline = started + self.exchange.config.append_deadline;
+        if self.exchange.control.state().head.sequence != self.plan.sequence {
+            self.plan = plan(&self.exchange, &self.system, &self.dataset, self.stage)?;
+        }
+        let ready = self.plan.writer.ready();
+        tokio::time::timeout_at(deadline.into(), ready).await.map_err(|_| Reason::LogUnavailable)??;
+
+        let now = TimestampMs::now();
+        let partitions = self.plan.writer.partitions();
+        let mut reserved =
+            Lanes { index: Arc::clone(&self.exchange.index), batches: (0..partitions).map(|_| Vec::new()).collect() };
+        let mut slots = Vec::with_capacity(records.len());
+        let mut events = Vec::new();
+        for (at, record) in records.into_iter().enumerate() {
+            if at % YIELD_EVERY == YIELD_EVERY - 1 {
+                tokio::task::yield_now().await;
+            }
+            slots.push(self.admit(record, now, &mut reserved.batches, &mut events));
+        }
+        self.exchange.metrics.check_seconds(started.elapsed());
+
+        let topic = TopicOf {
+            system: self.system.clone(),
+            dataset: self.dataset.clone(),
+            stage: self.stage,
+            scope: self.scope,
+            schema_version: self.plan.schema_version,
+        };
+        let refusals = (!events.is_empty()).then(|| record_refusals(Arc::clone(&self.exchange), events));
+        let mut waits = Vec::with_capacity(reserved.batches.len());
+        for lane in 0..partitions {
+            waits.push(self.hand_over(lane, &mut reserved, deadline).await?);
+        }
+        let accepted = self.accepted.clone();
+        Ok(Ticket { exchange: Arc::clone(&self.exchange), topic, slots, waits, refusals, deadline, started, accepted })
+    }
+
+    async fn hand_over(&self, lane: u32, reserved: &mut Lanes, deadline: Instant) -> Result<Option<Submitted>, Reason> {
+        loop {
+            let batch = std::mem::take(&mut reserved.batches[lane as usize]);
+            if batch.is_empty() {
+                return Ok(None);
+            }
+            match self.plan.writer.submit(lane, &self.attributes, batch) {
+                Ok(submitted) => return Ok(Some(submitted)),
+                Err((reason, back)) => {
+                    reserved.batches[lane as usize] = back;
+                    if reason != Reason::Overloaded {
+                        return Err(reason);
+                    }
+                }
+            }
+            if Instant::now() >= deadline {
+                return Err(Reason::LogUnavailable);
+            }
+            // Full: the engine's buffer is the back pressure. It empties in milliseconds, or not before the deadline.
+            tokio::time::sleep(FULL_PAUSE).await;
+        }
+    }
+
+    fn admit(
+        &mut self,
+        record: Incoming,
+        now: TimestampMs,
+        lanes: &mut [Vec<Outgoing>],
+        events: &mut Vec<Refused>,
+    ) -> Slot {
+        let window = i64::try_from(self.exchange.config.idempotency_window.as_millis()).unwrap_or(i64::MAX);
+        let skew = i64::try_from(FUTURE_SKEW.as_millis()).unwrap_or(i64::MAX);
+        let id = match ExchangeId::parse(&record.exchange_id) {
+            Ok(id) if id.time().0 > now.0.saturating_add(skew) => Err((Some(id), Reason::ExchangeIdInvalid)),
+            Ok(id) if id.time().0 < now.0.saturating_sub(window) => Err((Some(id), Reason::ExchangeIdExpired)),
+            Ok(id) if record.payload.len() > self.exchange.config.record_bytes => {
+                Err((Some(id), Reason::RecordTooLarge))
+            }
+            Ok(id) => Ok(id),
+            Err(_) => Err((None, Reason::ExchangeIdInvalid)),
+        };
+        let id = match id {
+            Ok(id) => id,
+            Err((id, reason)) => return self.refuse(id, None, Refusal::of(reason), events),
+        };
+        let salt: Salt = rand::random();
+        let commitment = header::commit(&salt, &record.payload);
+        let key = Key { id, scope: self.scope };
+        match self.exchange.index.reserve(key, salt, commitment) {
+            Reserved::New => {}
+            Reserved::Taken(place) => return Slot::Taken { key, place, payload: record.payload },
+            Reserved::Pending { salt, commitment, outcome } => {
+                if header::commit(&salt, &record.payload) == commitment {
+                    return Slot::Attached(outcome);
+                }
+                return self.refuse(Some(id), None, Refusal::of(Reason::ExchangeIdReused), events);
+            }
+        }
+        let event_time = record.event_time.unwrap_or(now);
+        match self.check(&record.payload, event_time) {
+            Ok(warnings) => {
+                let record_key = Bytes::copy_from_slice(&self.record_key);
+                let lane = partition_of(&record_key, self.plan.writer.partitions()) as usize;
+                let meta = RecordMeta {
+                    epoch: 0,
+                    exchange_id: id,
+                    scope: self.scope,
+                    salt,
+                    commitment,
+                    event_time,
+                    accepted_time: now,
+                    schema_version: self.plan.schema_version,
+                    dataset_version: self.plan.dataset.version,
+                };
+                let (at, bytes) = (lanes[lane].len(), record.payload.len());
+                lanes[lane].push(Outgoing { key, meta, record_key, payload: record.payload });
+                Slot::Written { lane, at, meta, bytes, warnings }
+            }
+            Err(findings) => {
+                self.exchange.index.release(&key, Reason::RecordInvalid);
+                self.refuse(Some(id), Some(commitment), Refusal::invalid(findings), events)
+            }
+        }
+    }
+
+    /// Parses and checks a payload; leaves its key in `self.record_key`.
+    fn check(&mut self, payload: &[u8], event_time: TimestampMs) -> Result<Vec<Finding>, Vec<Finding>> {
+        let document = self.parser.parse(payload).map_err(|finding| vec![finding])?;
+        self.outcome.clear();
+        self.plan.schema.check(&document, event_time.date_in_vietnam(), &mut self.outcome);
+        if self.outcome.is_accepted() {
+            document.key(&self.plan.dataset.value.definition.key_fields, &mut self.record_key)?;
+            return Ok(std::mem::take(&mut self.outcome.warnings));
+        }
+        let mut findings = std::mem::take(&mut self.outcome.findings);
+        if let Err(key_findings) = document.key(&self.plan.dataset.value.definition.key_fields, &mut self.record_key) {
+            // A missing key field is usually told already, by the schema.
+            let news = key_findings.into_iter().filter(|f| findings.iter().all(|told| told.pointer != f.pointer));
+            let news: Vec<_> = news.collect();
+            findings.extend(news);
+        }
+        Err(findings)
+    }
+
+    fn refuse(
+        &self,
+        id: Option<ExchangeId>,
+        commitment: Option<Commitment>,
+        refusal: Refusal,
+        events: &mut Vec<Refused>,
+    ) -> Slot {
+        let topic = [self.dataset.as_str(), self.stage.as_str(), refusal.reason.as_str()];
+        self.exchange.metrics.admissions.with_label_values(&topic).inc();
+        let key = id.map(|id| Key { id, scope: self.scope });
+        let event = refused_event(
+            &self.system,
+            &self.dataset,
+            self.stage,
+            self.scope,
+            self.plan.schema_version,
+            id,
+            commitment,
+            &refusal,
+        );
+        events.push(Refused { key, reason: refusal.reason, event });
+        Slot::Ready(Box::new(Verdict::Refused(refusal)))
+    }
+}
+
+struct Refused {
+    key: Option<Key>,
+    reason: Reason,
+    event: RecordRefused,
+}
+
+#[expect(clippy::too_many_arguments, reason = "one place that names every field of the event")]
+fn refused_event(
+    system: &SystemId,
+    dataset: &DatasetName,
+    stage: Stage,
+    scope: Scope,
+    schema_version: u32,
+    id: Option<ExchangeId>,
+    commitment: Option<Commitment>,
+    refusal: &Refusal,
+) -> RecordRefused {
+    let rule = |finding: &Finding| BrokenRule {
+        pointer: finding.pointer.clone(),
+        element: finding.element.as_ref().map(ToString::to_string).unwrap_or_default(),
+        rule: finding.rule.as_str().to_owned(),
+    };
+    RecordRefused {
+        exchange_id: id.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
+        system: system.to_string(),
+        dataset: dataset.to_string(),
+        stage: stage.to_string(),
+        reason: refusal.reason.as_str().to_owned(),
+        broken_rules: refusal.findings.iter().map(rule).collect(),
+        commitment: commitment.map(|c| c.to_vec()).unwrap_or_default(),
+        schema_version,
+        scope: scope.0,
+    }
+}
+
+/// Writes refusals in a task of its own: a caller that goes away drops the answer, never the event.
+fn record_refusals(exchange: Arc<Exchange>, refused: Vec<Refused>) -> JoinHandle<Result<(), Reason>> {
+    tokio::spawn(async move {
+        let keys: Vec<_> = refused.iter().map(|r| (r.key, r.reason)).collect();
+        let events = refused
+            .into_iter()
+            .map(|r| (Bytes::copy_from_slice(&r.event.exchange_id), Kind::RecordRefused(r.event)))
+            .collect();
+        let places = exchange.events.append(events).await?;
+        for ((key, reason), place) in keys.into_iter().zip(places) {
+            if let Some(key) = key.filter(|_| reason != Reason::ExchangeIdReused) {
+                exchange.index.settle(key, place, None);
+            }
+        }
+        Ok(())
+    })
+}
+
+impl Ticket {
+    /// Records in it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Waits for the log, up to the deadline, and gives a verdict for each record, in order. Dropping it drops the
+    /// answers only.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::LogUnavailable`], [`Reason::OutcomeUnknown`], [`Reason::Fenced`]: no verdict for some records. Send
+    /// the batch again with the same exchange ids.
+    pub async fn verdicts(self) -> Result<Vec<Verdict>, Reason> {
+        let deadline = self.deadline;
+        match tokio::time::timeout_at(deadline.into(), self.resolve()).await {
+            Ok(verdicts) => verdicts,
+            Err(_) => Err(Reason::OutcomeUnknown),
+        }
+    }
+
+    async fn resolve(self) -> Result<Vec<Verdict>, Reason> {
+        let mut offsets = Vec::with_capacity(self.waits.len());
+        for wait in self.waits {
+            offsets.push(match wait {
+                // A settler that is gone was aborted with the runtime.
+                Some(wait) => wait.await.map_err(|_| Reason::ShuttingDown)??,
+                None => Vec::new(),
+            });
+        }
+        if let Some(refusals) = self.refusals {
+            refusals.await.map_err(|_| Reason::Internal)??;
+        }
+        self.exchange.metrics.settle_seconds(self.started.elapsed());
+        let mut verdicts = Vec::with_capacity(self.slots.len());
+        let mut repeats = Vec::new();
+        let (mut accepted, mut admitted_bytes) = (0, 0);
+        for (index, slot) in self.slots.into_iter().enumerate() {
+            verdicts.push(match slot {
+                Slot::Ready(verdict) => *verdict,
+                Slot::Written { lane, at, meta, bytes, warnings } => {
+                    accepted += 1;
+                    admitted_bytes += bytes as u64;
+                    Verdict::Accepted(Receipt {
+                        partition: u32::try_from(lane).unwrap_or(u32::MAX),
+                        offset: offsets[lane][at],
+                        meta,
+                        repeated: false,
+                        warnings,
+                    })
+                }
+                Slot::Attached(outcome) => match outcome.await.map_err(|_| Reason::ShuttingDown)? {
+                    Ok((place, meta)) => Verdict::Accepted(Receipt {
+                        partition: place.partition,
+                        offset: place.offset,
+                        meta,
+                        repeated: true,
+                        warnings: Vec::new(),
+                    }),
+                    Err(reason) if reason.is_retryable() => return Err(reason),
+                    Err(reason) => Verdict::Refused(Refusal::of(reason)),
+                },
+                Slot::Taken { key, place, payload } => {
+                    repeats.push((index, key, place, payload));
+                    // Replaced below.
+                    Verdict::Refused(Refusal::of(Reason::ExchangeIdReused))
+                }
+            });
+        }
+        self.accepted.inc_by(accepted);
+        self.exchange.metrics.admitted_bytes.inc_by(admitted_bytes);
+        if !repeats.is_empty() {
+            compare_repeats(&self.exchange, &self.topic, repeats, &mut verdicts).await?;
+        }
+        Ok(verdicts)
+    }
+}
+
+/// Compares repeats with the records accepted under their ids, reading neighbouring ones together.
+async fn compare_repeats(
+    exchange: &Arc<Exchange>,
+    topic: &TopicOf,
+    mut repeats: Vec<(usize, Key, Place, Bytes)>,
+    verdicts: &mut [Verdict],
+) -> Result<(), Reason> {
+    repeats.sort_by_key(|(_, _, place, _)| (place.partition, place.offset));
+    let mut read: HashMap<(u32, Offset), (Stamp, Option<Bytes>)> = HashMap::new();
+    let mut reused = Vec::new();
+    for (index, key, place, payload) in repeats {
+        let at = (place.partition, place.offset);
+        if !read.contains_key(&at) {
+            read = read_around(exchange, topic, place).await?;
+        }
+        verdicts[index] = match read.get(&at) {
+            Some((Stamp::Record(meta), _)) if meta.exchange_id == key.id => {
+                if header::commit(&meta.salt, &payload) == meta.commitment {
+                    let counter = [topic.dataset.as_str(), topic.stage.as_str(), "repeated"];
+                    exchange.metrics.admissions.with_label_values(&counter).inc();
+                    Verdict::Accepted(Receipt {
+                        partition: place.partition,
+                        offset: place.offset,
+                        meta: *meta,
+                        repeated: true,
+                        warnings: Vec::new(),
+                    })
+                } else {
+                    let counter = [topic.dataset.as_str(), topic.stage.as_str(), Reason::ExchangeIdReused.as_str()];
+                    exchange.metrics.admissions.with_label_values(&counter).inc();
+                    let refusal = Refusal::of(Reason::ExchangeIdReused);
+                    let event = refused_event(
+                        &topic.system,
+                        &topic.dataset,
+                        topic.stage,
+                        topic.scope,
+                        topic.schema_version,
+                        Some(key.id),
+                        None,
+                        &refusal,
+                    );
+                    reused.push(Refused { key: Some(key), reason: refusal.reason, event });
+                    Verdict::Refused(refusal)
+                }
+            }
+            // Compacted or past retention: whether the content was the same cannot be told any more.
+            _ => Verdict::Refused(Refusal::of(Reason::ExchangeIdExpired)),
+        };
+    }
+    if !reused.is_empty() {
+        record_refusals(Arc::clone(exchange), reused).await.map_err(|_| Reason::Internal)??;
+    }
+    Ok(())
+}
+
+async fn read_around(
+    exchange: &Exchange,
+    topic: &TopicOf,
+    place: Place,
+) -> Result<HashMap<(u32, Offset), (Stamp, Option<Bytes>)>, Reason> {
+    let partition = Partition { topic: header::dataset_topic(topic.stage, &topic.dataset), index: place.partition };
+    match exchange.log.fetch(&partition, place.offset, REPEAT_BYTES, Duration::ZERO).await {
+        Ok(fetched) => Ok(fetched
+            .entries
+            .into_iter()
+            .filter_map(|entry| Some(((place.partition, entry.offset), (header::stamp(&entry).ok()?, entry.value))))
+            .collect()),
+        Err(LogError::OutOfRange { .. }) => Ok(HashMap::new()),
+        Err(error) => {
+            warn!(%error, "repeat not compared");
+            Err(Reason::LogUnavailable)
+        }
+    }
+}
+
+fn plan(exchange: &Exchange, system: &SystemId, dataset: &DatasetName, stage: Stage) -> Result<Plan, Reason> {
+    let state = exchange.control.state();
+    exchange.known_system(&state, system)?;
+    let found = state.dataset(dataset).ok_or(Reason::DatasetUnknown)?;
+    if !found.value.provides(system, stage) {
+        return Err(Reason::NotAProvider);
+    }
+    let schema = state.schemas.get(&found.value.schema).ok_or(Reason::Internal)?;
+    Ok(Plan {
+        sequence: state.head.sequence,
+        dataset: Arc::clone(found),
+        schema_version: schema.version,
+        schema: schema.get()?,
+        writer: exchange.writer(stage, dataset)?,
+    })
+}
+
+/// What became of an exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// On its way to the log.
+    Pending,
+    /// Durable.
+    Accepted(Receipt),
+    /// Refused.
+    Refused(Refusal),
+}
+
+/// Looks an exchange of a system up.
+///
+/// # Errors
+///
+/// [`Reason::ExchangeNotFound`], [`Reason::DatasetUnknown`], [`Reason::LogUnavailable`].
+pub async fn status(
+    exchange: &Arc<Exchange>,
+    system: &SystemId,
+    dataset: &DatasetName,
+    stage: Stage,
+    id: ExchangeId,
+) -> Result<Status, Reason> {
+    let state = exchange.control.state();
+    exchange.known_system(&state, system)?;
+    if state.dataset(dataset).is_none() {
+        return Err(Reason::DatasetUnknown);
+    }
+    exchange.writer(stage, dataset)?.ready().await?;
+    exchange.events.index_refusals().await?;
+    let scope = Scope::of(system, stage, dataset);
+    let key = Key { id, scope };
+    if exchange.index.is_pending(&key) {
+        return Ok(Status::Pending);
+    }
+    let place = exchange.index.find(&key).ok_or(Reason::ExchangeNotFound)?;
+    if place.accepted {
+        let topic = TopicOf { system: system.clone(), dataset: dataset.clone(), stage, scope, schema_version: 0 };
+        let read = read_around(exchange, &topic, place).await?;
+        return match read.get(&(place.partition, place.offset)) {
+            Some((Stamp::Record(meta), _)) if meta.exchange_id == id => Ok(Status::Accepted(Receipt {
+                partition: place.partition,
+                offset: place.offset,
+                meta: *meta,
+                repeated: false,
+                warnings: Vec::new(),
+            })),
+            _ => Err(Reason::ExchangeNotFound),
+        };
+    }
+    let event = exchange.events.read(place).await?;
+    match event.kind {
+        Some(Kind::RecordRefused(refused)) => {
+            let reason = Reason::ALL.iter().copied().find(|r| r.as_str() == refused.reason).unwrap_or(Reason::Internal);
+            let findings = refused.broken_rules.iter().filter_map(finding_of).collect();
+            Ok(Status::Refused(Refusal { reason, findings, omitted: 0 }))
+        }
+        _ => Err(Reason::ExchangeNotFound),
+    }
+}
+
+fn finding_of(broken: &BrokenRule) -> Option<Finding> {
+    let rule = ldop_types::Rule::ALL.into_iter().find(|rule| rule.as_str() == broken.rule)?;
+    let (vi, en) = rule.describe();
+    Some(Finding {
+        pointer: broken.pointer.clone(),
+        element: ldop_types::ElementId::parse(&broken.element).ok(),
+        rule,
+        message: ldop_types::Text::new(vi, en),
+    })
+}

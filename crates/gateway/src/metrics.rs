@@ -1,0 +1,56 @@
+//! The gateway's metrics, declared once. docs/metrics.md lists them for operators.
+
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+/// Counters of one node's door.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// Open connections.
+    pub connections: IntGauge,
+    /// Connections refused, by why: `tls`, `timeout`, `limit`.
+    pub refused: IntCounterVec,
+    /// Calls by method and result: `OK` or the reason.
+    pub calls: IntCounterVec,
+    /// When certificates end, seconds since 1970: `server`, `ca`.
+    pub certificate_not_after: IntGaugeVec,
+}
+
+impl Metrics {
+    /// Declares the metrics in a registry, with build info.
+    ///
+    /// # Errors
+    ///
+    /// A name is taken.
+    pub fn new(registry: &Registry, version: &str, engine: &str) -> Result<Self, prometheus::Error> {
+        let metrics = Self {
+            connections: IntGauge::new("ldop_connections", "Open gRPC connections.")?,
+            refused: IntCounterVec::new(
+                Opts::new("ldop_connections_refused_total", "Connections refused before any call, by cause."),
+                &["cause"],
+            )?,
+            calls: IntCounterVec::new(
+                Opts::new("ldop_calls_total", "Calls by method and result: OK, or the reason of the refusal."),
+                &["method", "result"],
+            )?,
+            certificate_not_after: IntGaugeVec::new(
+                Opts::new(
+                    "ldop_certificate_not_after_timestamp_seconds",
+                    "When the hub's certificates end, Unix time.",
+                ),
+                &["certificate"],
+            )?,
+        };
+        registry.register(Box::new(metrics.connections.clone()))?;
+        registry.register(Box::new(metrics.refused.clone()))?;
+        registry.register(Box::new(metrics.calls.clone()))?;
+        registry.register(Box::new(metrics.certificate_not_after.clone()))?;
+        let build =
+            IntGaugeVec::new(Opts::new("ldop_build_info", "Build and engine; always 1."), &["version", "engine"])?;
+        registry.register(Box::new(build.clone()))?;
+        build.with_label_values(&[version, engine]).set(1);
+        for cause in ["tls", "timeout", "limit"] {
+            metrics.refused.with_label_values(&[cause]);
+        }
+        Ok(metrics)
+    }
+}

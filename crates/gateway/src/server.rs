@@ -1,0 +1,286 @@
+//! Puts the door together: TLS, services, health, reflection, the operators' endpoints; and closes it in order.
+
+use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use ldop_contract::{
+    FILE_DESCRIPTOR_SET, catalog::v1::catalog_service_server::CatalogServiceServer,
+    control::v1::control_service_server::ControlServiceServer,
+    exchange::v1::exchange_service_server::ExchangeServiceServer,
+    registry::v1::registry_service_server::RegistryServiceServer,
+};
+use ldop_exchange::Exchange;
+use ldop_types::TimestampMs;
+use prometheus::Registry;
+use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info, warn};
+
+use crate::{
+    identity,
+    listener::Acceptor,
+    metrics::Metrics,
+    ops::{self, Ops},
+    services::{Budget, Catalog, ControlPlane, ExchangeService, RegistryService},
+};
+
+/// What one message may weigh beyond the largest record.
+const MESSAGE_SLACK: usize = 16 << 20;
+/// HTTP/2 windows: a bulk stream over a fast link keeps several batches on the way.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+/// HTTP/2 frames: fewer and larger ones for bulk.
+const FRAME: u32 = 256 << 10;
+/// A peer that answers no ping within interval and timeout is gone.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Settings of the gateway.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where gRPC listens.
+    pub grpc: SocketAddr,
+    /// Where the operators' endpoints listen.
+    pub ops: SocketAddr,
+    /// PEM file with the authorities client certificates must come from.
+    pub ca: PathBuf,
+    /// PEM file with the hub's certificate chain.
+    pub cert: PathBuf,
+    /// PEM file with the hub's key.
+    pub key: PathBuf,
+    /// Trust domain of identities.
+    pub trust_domain: String,
+    /// Most connections at a time.
+    pub connections: usize,
+    /// Most calls at a time on one connection.
+    pub streams: u32,
+    /// Largest payload, bytes.
+    pub record_bytes: usize,
+    /// Most bytes of records between reception and the log's answer.
+    pub in_flight_bytes: usize,
+    /// Version of the program.
+    pub version: &'static str,
+}
+
+/// Why the gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A PEM file cannot be read or holds nothing usable.
+    #[error("{what} {path}: {detail}")]
+    Pem {
+        /// What it is for.
+        what: &'static str,
+        /// Path.
+        path: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// Certificate and key do not fit, or the authorities are unusable.
+    #[error("TLS settings: {0}")]
+    Tls(String),
+    /// A port is taken or not allowed.
+    #[error("listen on {address}")]
+    Listen {
+        /// Address.
+        address: SocketAddr,
+        /// Cause.
+        source: io::Error,
+    },
+    /// Two metrics have one name: a bug of ours.
+    #[error("metrics")]
+    Metrics(#[from] prometheus::Error),
+    /// The reflection service does not take our descriptors: a bug of ours.
+    #[error("reflection: {0}")]
+    Reflection(String),
+}
+
+/// A running gateway.
+pub struct Gateway {
+    /// Where gRPC listens; the port taken when 0 was asked for.
+    pub grpc: SocketAddr,
+    /// Where the operators' endpoints listen.
+    pub ops: SocketAddr,
+    exchange: Arc<Exchange>,
+    health: tonic_health::server::HealthReporter,
+    /// Stops accepting connections and ends streams.
+    stop: CancellationToken,
+    /// Stops the operators' endpoints, last of all.
+    stop_ops: CancellationToken,
+    connections: TaskTracker,
+    others: TaskTracker,
+}
+
+impl Gateway {
+    /// Binds the ports and serves.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`]; nothing is left running then.
+    pub async fn start(config: Config, exchange: Arc<Exchange>, registry: Registry) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::new(&registry, config.version, exchange.engine().name)?);
+        let tls = tls(&config, &metrics)?;
+        let (grpc_listener, grpc) = bind(config.grpc).await?;
+        let (ops_listener, ops) = bind(config.ops).await?;
+        let stop = CancellationToken::new();
+        let stop_ops = CancellationToken::new();
+        let (connections, others) = (TaskTracker::new(), TaskTracker::new());
+
+        let (health, health_service) = tonic_health::server::health_reporter();
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()
+            .map_err(|error| StartError::Reflection(error.to_string()))?;
+        let budget = Budget::new(config.in_flight_bytes);
+        let message_bytes = config.record_bytes + MESSAGE_SLACK;
+        let service = ExchangeService::new(
+            Arc::clone(&exchange),
+            Arc::clone(&metrics),
+            budget,
+            connections.clone(),
+            stop.clone(),
+        );
+        let control = Arc::clone(&exchange.control);
+        let router = tonic::transport::Server::builder()
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(FRAME)
+            .max_concurrent_streams(config.streams)
+            .http2_keepalive_interval(Some(PING_INTERVAL))
+            .http2_keepalive_timeout(Some(PING_TIMEOUT))
+            .add_service(health_service)
+            .add_service(reflection)
+            .add_service(
+                ExchangeServiceServer::new(service)
+                    .max_decoding_message_size(message_bytes)
+                    .max_encoding_message_size(usize::MAX),
+            )
+            .add_service(
+                RegistryServiceServer::new(RegistryService {
+                    control: Arc::clone(&control),
+                    metrics: Arc::clone(&metrics),
+                })
+                .max_encoding_message_size(usize::MAX),
+            )
+            .add_service(
+                CatalogServiceServer::new(Catalog { control, metrics: Arc::clone(&metrics) })
+                    .max_encoding_message_size(usize::MAX),
+            )
+            .add_service(ControlServiceServer::new(ControlPlane {
+                exchange: Arc::clone(&exchange),
+                version: config.version,
+                started: TimestampMs::now(),
+                metrics: Arc::clone(&metrics),
+            }));
+
+        let acceptor = Acceptor { tls, trust_domain: config.trust_domain, connections: config.connections, metrics };
+        let accepted = acceptor.run(grpc_listener, stop.clone(), &others);
+        let accepted =
+            futures::stream::unfold(accepted, |mut accepted| async { Some((accepted.recv().await?, accepted)) });
+        let stopped = stop.clone();
+        connections.spawn(async move {
+            let served = router.serve_with_incoming_shutdown(accepted, async move { stopped.cancelled().await }).await;
+            if let Err(error) = served {
+                error!(error = &error as &dyn std::error::Error, "gRPC server ended");
+            }
+        });
+        let routes = ops::router(Ops { exchange: Arc::clone(&exchange), registry });
+        let stopped = stop_ops.clone();
+        others.spawn(async move {
+            let served =
+                axum::serve(ops_listener, routes).with_graceful_shutdown(async move { stopped.cancelled().await });
+            if let Err(error) = served.await {
+                error!(%error, "operators' endpoints ended");
+            }
+        });
+        let gateway = Self { grpc, ops, exchange, health, stop, stop_ops, connections, others };
+        gateway.report_health(true).await;
+        info!(%grpc, %ops, "serving");
+        Ok(gateway)
+    }
+
+    async fn report_health(&self, serving: bool) {
+        let status =
+            if serving { tonic_health::ServingStatus::Serving } else { tonic_health::ServingStatus::NotServing };
+        // "" is the server as a whole.
+        for service in ["", "ldop.exchange.v1.ExchangeService"] {
+            self.health.set_service_status(service, status).await;
+        }
+    }
+
+    /// Reports not serving, stops accepting, lets calls end, then drains the exchange; all within `grace`. What is
+    /// open then is cut, and that is logged.
+    pub async fn drain(self, grace: Duration) {
+        let until = tokio::time::Instant::now() + grace;
+        self.report_health(false).await;
+        self.stop.cancel();
+        self.connections.close();
+        // The log gets the last quarter of the time at least.
+        let calls = grace.mul_f64(0.75);
+        if tokio::time::timeout(calls, self.connections.wait()).await.is_err() {
+            warn!(open = self.connections.len(), "calls cut short");
+        }
+        let left = until.saturating_duration_since(tokio::time::Instant::now()).max(Duration::from_millis(100));
+        self.exchange.drain(left).await;
+        self.stop_ops.cancel();
+        self.others.close();
+        if tokio::time::timeout(Duration::from_secs(1), self.others.wait()).await.is_err() {
+            warn!("operators' endpoints cut short");
+        }
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let error = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(error)?;
+    let bound = listener.local_addr().map_err(error)?;
+    Ok((listener, bound))
+}
+
+fn tls(config: &Config, metrics: &Metrics) -> Result<TlsAcceptor, StartError> {
+    let pem = |what: &'static str, path: &PathBuf| {
+        let path_text = path.display().to_string();
+        fs::read(path).map_err(|error| StartError::Pem { what, path: path_text, detail: error.to_string() })
+    };
+    let bad = |what: &'static str, path: &PathBuf, detail: String| StartError::Pem {
+        what,
+        path: path.display().to_string(),
+        detail,
+    };
+    let certificates = |what: &'static str, path: &PathBuf| -> Result<Vec<CertificateDer<'static>>, StartError> {
+        let bytes = pem(what, path)?;
+        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+        match found {
+            Ok(found) if !found.is_empty() => Ok(found),
+            Ok(_) => Err(bad(what, path, "holds no certificate".into())),
+            Err(error) => Err(bad(what, path, error.to_string())),
+        }
+    };
+    let authorities = certificates("tls.ca", &config.ca)?;
+    let chain = certificates("tls.cert", &config.cert)?;
+    let key = PrivateKeyDer::from_pem_slice(&pem("tls.key", &config.key)?)
+        .map_err(|error| bad("tls.key", &config.key, error.to_string()))?;
+    for (label, certificate) in [("ca", authorities.first()), ("server", chain.first())] {
+        if let Some(ends) = certificate.and_then(|der| identity::not_after(der)) {
+            metrics.certificate_not_after.with_label_values(&[label]).set(ends);
+        }
+    }
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots.add(authority).map_err(|error| bad("tls.ca", &config.ca, error.to_string()))?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        .build()
+        .map_err(|error| StartError::Tls(error.to_string()))?;
+    let mut server = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| StartError::Tls(error.to_string()))?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .map_err(|error| StartError::Tls(format!("certificate and key: {error}")))?;
+    server.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(server)))
+}

@@ -1,0 +1,82 @@
+//! Change sets and status.
+
+use std::sync::Arc;
+
+use ldop_contract::{
+    control::v1::{
+        ApplyChangeSetRequest, ApplyChangeSetResponse, ControlHead, GetStatusRequest, GetStatusResponse, ResourceCount,
+        SubscriptionStatus, control_service_server::ControlService,
+    },
+    convert::timestamp_to_wire,
+};
+use ldop_exchange::Exchange;
+use ldop_types::TimestampMs;
+use tonic::{Request, Response, Status};
+
+use super::{counted, identity, reader};
+use crate::{Identity, metrics::Metrics, status};
+
+/// Change sets and status.
+pub struct ControlPlane {
+    /// The exchange, with the control state.
+    pub exchange: Arc<Exchange>,
+    /// Version of the program.
+    pub version: &'static str,
+    /// When the node started.
+    pub started: TimestampMs,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
+#[tonic::async_trait]
+impl ControlService for ControlPlane {
+    async fn apply_change_set(
+        &self,
+        request: Request<ApplyChangeSetRequest>,
+    ) -> Result<Response<ApplyChangeSetResponse>, Status> {
+        let call = async {
+            let identity = identity(&request)?;
+            identity.operator().map_err(status::of_reason)?;
+            let author = identity.to_string();
+            let applied = self.exchange.control.apply(&author, request.into_inner()).await;
+            applied.map(Response::new).map_err(|refused| status::of_refused_change(&refused))
+        };
+        counted(&self.metrics, "ApplyChangeSet", call.await)
+    }
+
+    async fn get_status(&self, request: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
+        let call = async {
+            let identity = reader(&request, &self.exchange.control)?;
+            let state = self.exchange.control.state();
+            let engine = self.exchange.engine();
+            let resources =
+                state.counts().map(|(kind, count)| ResourceCount { kind: kind.to_owned(), count: count as u64 });
+            let subscriptions = self.exchange.subscriptions().await.into_iter();
+            let subscriptions = subscriptions
+                .filter(|s| match &identity {
+                    Identity::System(system) => s.id.system == *system,
+                    Identity::Operator { .. } => true,
+                })
+                .map(|s| SubscriptionStatus {
+                    system: s.id.system.to_string(),
+                    agreement: s.id.agreement.to_string(),
+                    subscription: s.id.name.to_string(),
+                    connected: s.connected,
+                    backlog: s.backlog,
+                })
+                .collect();
+            Ok(Response::new(GetStatusResponse {
+                hub_id: state.hub_id.to_vec(),
+                head: Some(ControlHead { sequence: state.head.sequence, hash: state.head.hash.to_vec() }),
+                engine: engine.name.to_owned(),
+                durability: engine.durability,
+                version: self.version.to_owned(),
+                started_time: Some(timestamp_to_wire(self.started)),
+                resources: resources.into(),
+                subscriptions,
+                epoch: self.exchange.node().epoch,
+            }))
+        };
+        counted(&self.metrics, "GetStatus", call.await)
+    }
+}
