@@ -105,8 +105,8 @@ impl EmbeddedLog {
             for row in rows {
                 let room = gathered.take(&row, state.id, from, end).map_err(|d| read::altered(&state.name, d))?;
                 next = row.next.min(end);
-                if room == Room::Spent {
-                    next = gathered.entries.last().map_or(next, |last| last.offset + 1);
+                if let Room::Spent(resume) = room {
+                    next = resume;
                     break;
                 }
             }
@@ -220,27 +220,19 @@ impl MessageLog for EmbeddedLog {
         Box::pin(async move {
             let started = Instant::now();
             let state = self.state(&partition).await?;
-            let mut from = offset;
             loop {
                 // Registered before the look at the end, so a commit in between is not missed.
                 let mut grown = std::pin::pin!(state.grown.notified());
                 grown.as_mut().enable();
                 self.engine.check_open()?;
-                let Watermarks { end, .. } = state.check_range(from)?;
-                if from < end {
-                    let fetched = self.read(&state, from, end, max_bytes).await?;
-                    if !fetched.entries.is_empty() {
-                        return Ok(fetched);
-                    }
-                    // Holes only.
-                    from = fetched.next;
-                    if from < state.watermarks().end {
-                        continue;
-                    }
+                let Watermarks { end, .. } = state.check_range(offset)?;
+                if offset < end {
+                    // Holes alone are news too: where to go on.
+                    return self.read(&state, offset, end, max_bytes).await;
                 }
                 let left = wait.saturating_sub(started.elapsed());
                 if tokio::time::timeout(left, grown).await.is_err() {
-                    return Ok(Fetched { entries: Vec::new(), next: from, end: from });
+                    return Ok(Fetched { entries: Vec::new(), next: offset, end: offset });
                 }
             }
         })

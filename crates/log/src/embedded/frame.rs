@@ -323,7 +323,8 @@ pub(super) struct Gathered {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Room {
     Left,
-    Spent,
+    /// No; it is to be resumed here.
+    Spent(Offset),
 }
 
 impl Gathered {
@@ -343,17 +344,19 @@ impl Gathered {
             });
             match entry {
                 Ok(None) => {}
-                Ok(Some((_, offset, _))) if offset >= end => return Ok(Room::Spent),
-                Ok(Some((len, _, _))) if len > self.left && !self.entries.is_empty() => return Ok(Room::Spent),
+                Ok(Some((_, offset, _))) if offset >= end => return Ok(Room::Spent(end)),
+                Ok(Some((len, offset, _))) if len > self.left && !self.entries.is_empty() => {
+                    return Ok(Room::Spent(offset));
+                }
                 Ok(Some((len, _, entry))) => {
                     self.left = self.left.saturating_sub(len);
                     self.entries.push(entry);
                 }
                 Err(damage) if self.entries.is_empty() => return Err(damage),
-                Err(_) => return Ok(Room::Spent),
+                Err(damage) => return Ok(Room::Spent(damage.offset)),
             }
         }
-        Ok(if self.left == 0 { Room::Spent } else { Room::Left })
+        Ok(if self.left == 0 && !self.entries.is_empty() { Room::Spent(row.next.min(end)) } else { Room::Left })
     }
 }
 

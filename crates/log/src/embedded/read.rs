@@ -159,13 +159,13 @@ impl Reads {
                     state.check_range(from)?;
                     return Err(altered(&state.name, Damage { offset: at, detail: "rows are missing" }));
                 }
-            } else if read.is_err() || missing {
-                room = Room::Spent;
+            } else if room == Room::Left && (read.is_err() || missing) {
+                room = Room::Spent(at);
             }
         }
-        let next = match (room, gathered.entries.last()) {
-            (Room::Spent, Some(last)) => last.offset + 1,
-            _ => end,
+        let next = match room {
+            Room::Spent(next) => next,
+            Room::Left => end,
         };
         Ok(Fetched { entries: gathered.entries, next, end })
     }
@@ -179,7 +179,7 @@ impl Reads {
         end: Offset,
     ) -> Result<Room, LogError> {
         let room = gathered.take(&row, state.id, from, end).map_err(|d| altered(&state.name, d))?;
-        if room == Room::Spent && row.frames.len() <= MAX_HALF_READ_BYTES {
+        if room != Room::Left && row.frames.len() <= MAX_HALF_READ_BYTES {
             let mut kept = self.half_read.lock();
             if kept.len() == MAX_HALF_READ {
                 kept.pop_front();

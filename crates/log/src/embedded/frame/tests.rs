@@ -105,10 +105,12 @@ fn a_fetch_takes_one_then_what_fits() {
     let batch = vec![entry; 5];
     let (row, _) = placed(&batch, Place { partition: 0, base: 0, first: 0, step: 1 });
     for (max_bytes, from, end, count, room) in [
-        (1, 0, 99, 1, Room::Spent),
-        (2_500, 0, 99, 2, Room::Spent),
+        (0, 0, 99, 1, Room::Spent(1)),
+        (1, 2, 99, 1, Room::Spent(3)),
+        (1, 4, 99, 1, Room::Spent(5)),
+        (2_500, 0, 99, 2, Room::Spent(2)),
         (2_500, 4, 99, 1, Room::Left),
-        (99_999, 1, 3, 2, Room::Spent),
+        (99_999, 1, 3, 2, Room::Spent(3)),
         (99_999, 0, 99, 5, Room::Left),
     ] {
         let mut gathered = Gathered::new(max_bytes);
