@@ -1,0 +1,197 @@
+//! Measures the Kafka engine against bare librdkafka on one broker:
+//! `cargo run --release -p ldop-log --features kafka-tests --example kafka_rates [records]`.
+//!
+//! Both sides use 1 KB values of varied JSON, LZ4, an idempotent producer and CRC checks, on the same warm broker.
+
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use ldop_log::{
+    Cleanup, MessageLog, NewEntry, Partition, TopicName, TopicSpec,
+    kafka::{Config, KafkaLog},
+};
+use ldop_testkit::kafka::Broker;
+use ldop_types::TimestampMs;
+use rdkafka::{
+    ClientConfig, ClientContext, Message as _, Offset, TopicPartitionList,
+    config::FromClientConfigAndContext as _,
+    consumer::{BaseConsumer, Consumer as _},
+    message::{DeliveryResult, Header, OwnedHeaders},
+    producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
+};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const BATCH: usize = 64;
+
+#[derive(Clone)]
+struct Count(Arc<AtomicUsize>);
+
+impl ClientContext for Count {}
+
+impl ProducerContext for Count {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if result.is_ok() {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// About 1 KB of JSON, different for each `n`.
+fn value(n: usize) -> Bytes {
+    let mut text = format!("{{\"id\":\"{n:012}\",\"note\":\"");
+    let mut seed = n as u64 + 1;
+    while text.len() < 1020 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        text.push_str(["an ", "binh ", "phu ", "thien ", "kon ", "pleiku ", "chu se "][(seed >> 33) as usize % 7]);
+        text.push(char::from(b'a' + (seed >> 40) as u8 % 26));
+    }
+    text.push_str("\"}");
+    Bytes::from(text)
+}
+
+fn entry(value: Bytes, n: usize) -> NewEntry {
+    let header = Bytes::from_static(&[7; 48]);
+    NewEntry {
+        key: Some(Bytes::from(format!("key-{:06}", n % 100_000))),
+        value: Some(value),
+        headers: vec![("ldop", header)],
+        timestamp: TimestampMs::now(),
+    }
+}
+
+fn raw_append(address: &str, topic: &str, values: &[Bytes], linger: &str) -> Result<f64> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", address).set("enable.idempotence", "true").set("compression.codec", "lz4");
+    config.set("queue.buffering.max.messages", "0").set("linger.ms", linger);
+    let done = Count(Arc::default());
+    let producer = ThreadedProducer::from_config_and_context(&config, done.clone())?;
+    let start = Instant::now();
+    for (n, value) in values.iter().enumerate() {
+        while n - done.0.load(Ordering::Relaxed) > 48_000 {
+            std::thread::yield_now();
+        }
+        let key = format!("key-{:06}", n % 100_000);
+        let headers = OwnedHeaders::new_with_capacity(1).insert(Header { key: "ldop", value: Some(&[7u8; 48][..]) });
+        let record = BaseRecord::to(topic).partition(0).payload(&value[..]).key(&key).headers(headers);
+        producer.send(record).map_err(|(e, _)| e)?;
+    }
+    producer.flush(Duration::from_secs(60))?;
+    while done.0.load(Ordering::Relaxed) < values.len() {
+        std::thread::yield_now();
+    }
+    Ok(values.len() as f64 / start.elapsed().as_secs_f64())
+}
+
+async fn engine_append(log: &KafkaLog, partition: Partition, values: &[Bytes]) -> Result<f64> {
+    let appender = log.appender(partition).await?;
+    let start = Instant::now();
+    let mut open = std::collections::VecDeque::new();
+    for (b, some) in values.chunks(BATCH).enumerate() {
+        if open.len() * BATCH > 48_000 {
+            let oldest: ldop_log::AppendFuture = open.pop_front().ok_or("none open")?;
+            oldest.await?;
+        }
+        let batch = some.iter().enumerate().map(|(i, v)| entry(v.clone(), b * BATCH + i)).collect();
+        open.push_back(appender.append(batch)?);
+    }
+    for done in open {
+        done.await?;
+    }
+    Ok(values.len() as f64 / start.elapsed().as_secs_f64())
+}
+
+async fn latency(log: &KafkaLog, partition: Partition, batch: usize) -> Result<(Duration, Duration)> {
+    let appender = log.appender(partition).await?;
+    let mut times = Vec::new();
+    for n in 0..2_000 {
+        let entries = (0..batch).map(|i| entry(value(n * batch + i), n)).collect();
+        let start = Instant::now();
+        appender.append(entries)?.await?;
+        times.push(start.elapsed());
+    }
+    times.sort_unstable();
+    Ok((times[times.len() / 2], times[times.len() * 99 / 100]))
+}
+
+fn raw_read(address: &str, topic: &str, count: usize) -> Result<f64> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", address).set("group.id", "raw").set("check.crcs", "true");
+    config.set("enable.auto.commit", "false").set("fetch.queue.backoff.ms", "10");
+    let consumer: BaseConsumer = config.create()?;
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, 0, Offset::Offset(0))?;
+    let start = Instant::now();
+    consumer.assign(&list)?;
+    let (mut seen, mut bytes) = (0, 0);
+    while seen < count {
+        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
+            bytes += message?.payload().map_or(0, <[u8]>::len);
+            seen += 1;
+        }
+    }
+    assert!(bytes > count * 1000);
+    Ok(count as f64 / start.elapsed().as_secs_f64())
+}
+
+async fn engine_read(log: &KafkaLog, partition: &Partition, count: usize) -> Result<f64> {
+    let start = Instant::now();
+    let (mut at, mut seen, mut bytes) = (0, 0, 0);
+    while seen < count {
+        let fetched = log.fetch(partition, at, 1 << 20, Duration::from_secs(5)).await?;
+        bytes += fetched.entries.iter().filter_map(|e| e.value.as_ref()).map(Bytes::len).sum::<usize>();
+        seen += fetched.entries.len();
+        at = fetched.next;
+    }
+    assert!(bytes > count * 1000);
+    Ok(count as f64 / start.elapsed().as_secs_f64())
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let count = std::env::args().nth(1).map_or(Ok(300_000), |n| n.parse())?;
+    let broker = Broker::start().await?;
+    let address = broker.address();
+    let mut config = Config::new(vec![address.clone()]);
+    (config.replication_factor, config.min_insync_replicas) = (1, 1);
+    if let Some(linger) = std::env::args().nth(2) {
+        config.linger = Duration::from_micros(linger.parse()?);
+    }
+    let linger = (config.linger.as_micros() as f64 / 1000.0).to_string();
+    let log = tokio::task::spawn_blocking(move || KafkaLog::open(config)).await??;
+    let topic = |name: &str| -> Result<TopicSpec> {
+        Ok(TopicSpec { name: TopicName::parse(name)?, partitions: 1, cleanup: Cleanup::Keep })
+    };
+    let names = ["warm", "raw", "engine", "alone"];
+    log.ensure_topics(names.iter().map(|name| topic(name)).collect::<Result<_>>()?).await?;
+    let partition = |name: &str| -> Result<Partition> { Ok(Partition { topic: TopicName::parse(name)?, index: 0 }) };
+
+    let values: Vec<_> = (0..count).map(value).collect();
+    engine_append(&log, partition("warm")?, &values).await?;
+    raw_append(&address, "warm", &values, &linger)?;
+    for round in 1..=3 {
+        let raw = raw_append(&address, "raw", &values, &linger)?;
+        let engine = engine_append(&log, partition("engine")?, &values).await?;
+        println!("append  round {round}: raw {raw:8.0}/s  engine {engine:8.0}/s  ratio {:.2}", engine / raw);
+    }
+    for round in 1..=3 {
+        let raw = raw_read(&address, "engine", count)?;
+        let engine = engine_read(&log, &partition("engine")?, count).await?;
+        println!("read    round {round}: raw {raw:8.0}/s  engine {engine:8.0}/s  ratio {:.2}", engine / raw);
+    }
+    for batch in [1, 64] {
+        let (p50, p99) = latency(&log, partition("alone")?, batch).await?;
+        println!("alone   batch of {batch:2}: p50 {p50:?}  p99 {p99:?}");
+    }
+    log.close(Duration::from_secs(5)).await?;
+    Ok(())
+}
