@@ -153,11 +153,12 @@ fn write_death(draft: &mut Draft<'_>, commune: &Commune) {
     } else {
         draft.writer.texts("place", &["Tại nhà riêng, ", &commune.in_full]);
     }
+    draft.writer.close();
+    // Beside the object, not in it: an agreement can then grant the day and place without the cause.
     if draft.rng.percent(80) {
         let cause = words::CAUSES_OF_DEATH.pick(&mut draft.rng);
-        draft.writer.text("cause", cause);
+        draft.writer.text("death_cause", cause);
     }
-    draft.writer.close();
 }
 
 fn write_declarant(draft: &mut Draft<'_>, person: &Person, relation: &str) {
