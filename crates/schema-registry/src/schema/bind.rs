@@ -233,6 +233,8 @@ impl<'s> Binder<'s, '_> {
         }
         // `true`, `{}` and `false` say nothing of what such a member holds.
         rest.retain(|site| site.schema.as_object().is_some_and(|map| !map.is_empty()));
+        // Which of them a name falls to differs from name to name.
+        let rest: Vec<_> = rest.into_iter().map(|site| site.weakened(Strength::Sometimes)).collect();
         (!rest.is_empty()).then(|| self.place_of(rest))
     }
 

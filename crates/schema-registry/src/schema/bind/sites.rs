@@ -86,7 +86,8 @@ impl<'s> Site<'s> {
         })
     }
 
-    fn weakened(mut self, least: Strength) -> Self {
+    /// The same, holding for no more records than `least` says.
+    pub(super) fn weakened(mut self, least: Strength) -> Self {
         self.strength = self.strength.max(least);
         self
     }
@@ -159,7 +160,10 @@ impl<'s> Sites<'s> {
                     queue.extend(site.children(keyword).map(|(_, branch)| branch.weakened(Strength::Sometimes)));
                 }
             }
-            sites.push(site);
+            // What only refers says nothing itself; without it one place is not taken for two.
+            if site.keyword("$ref").is_none() || site.schema.as_object().is_some_and(|map| map.len() > 1) {
+                sites.push(site);
+            }
         }
         sites
     }
@@ -219,6 +223,7 @@ impl<'s> Sites<'s> {
             _ => site.child("items"),
         };
         let unevaluated = if self.draft == Draft::Draft7 { None } else { site.child("unevaluatedItems") };
+        let unevaluated = unevaluated.map(|items| items.weakened(Strength::Sometimes));
         let contains = site.child("contains").map(|contains| contains.weakened(Strength::Condition));
         [others, unevaluated, contains].into_iter().flatten().collect()
     }

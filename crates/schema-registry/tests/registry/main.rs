@@ -1,0 +1,9 @@
+//! The registry through its public doors.
+
+mod agreement;
+mod births;
+mod cases;
+mod hostile;
+mod records;
+mod rules_doc;
+mod schemas;
