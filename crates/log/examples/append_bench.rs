@@ -19,7 +19,7 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
 use ldop_log::{
-    AppendFuture, Appended, Appender as _, Cleanup, LogError, MessageLog, NewEntry, Partition, TopicName, TopicSpec,
+    AppendFuture, Appended, Cleanup, LogError, MessageLog, NewEntry, Partition, TopicName, TopicSpec,
     embedded::{Config, EmbeddedLog},
 };
 use ldop_types::TimestampMs;
