@@ -160,6 +160,12 @@ impl Exchange {
         self.shared.node
     }
 
+    /// The log it stands on.
+    #[must_use]
+    pub fn log(&self) -> Arc<dyn MessageLog> {
+        Arc::clone(&self.log)
+    }
+
     /// What engine it stands on.
     #[must_use]
     pub fn engine(&self) -> ldop_log::EngineInfo {
