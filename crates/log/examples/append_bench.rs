@@ -188,9 +188,12 @@ async fn read_through(log: &Arc<EmbeddedLog>, partition: &Partition, from: u64, 
     bytes as f64 / started.elapsed().as_secs_f64() / 1e6
 }
 
+/// Partition, records, and where to tell that they are durable.
+type BareBatch = (u32, Vec<NewEntry>, oneshot::Sender<()>);
+
 /// The bare writer.
 struct Bare {
-    queue: Option<mpsc::SyncSender<(u32, Vec<NewEntry>, oneshot::Sender<()>)>>,
+    queue: Option<mpsc::SyncSender<BareBatch>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -202,7 +205,7 @@ impl Bare {
              CREATE TABLE log(id INTEGER PRIMARY KEY, time INTEGER, key BLOB, value BLOB)",
         )
         .expect("schema");
-        let (queue, waiting) = mpsc::sync_channel::<(u32, Vec<NewEntry>, oneshot::Sender<()>)>(1_024);
+        let (queue, waiting) = mpsc::sync_channel::<BareBatch>(1_024);
         let thread = std::thread::spawn(move || {
             let mut insert = conn.prepare("INSERT INTO log VALUES(?1,?2,?3,?4)").expect("prepare");
             let mut ends = [0_i64; PARTITIONS as usize];
