@@ -3,14 +3,19 @@
 //! Hundreds of readers may ask at the same moment, so questions of one kind go out together: those that arrive while a
 //! request is under way share the next one.
 
-use std::{collections::HashMap, sync::Arc, thread, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use ldop_types::TimestampMs;
 use parking_lot::{Condvar, Mutex};
 use rdkafka::{
     Offset as Place, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
-    error::{KafkaError, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
 use tokio::sync::oneshot;
 
@@ -19,6 +24,8 @@ use crate::port::{LogError, Offset, Partition, Watermarks};
 
 /// One thread may wait for a partition without a leader while the others go on.
 const THREADS: usize = 3;
+/// Pause before a question is asked again.
+const RETRY: Duration = Duration::from_millis(50);
 
 /// What is asked about a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -152,32 +159,74 @@ impl Desk {
     }
 }
 
-/// Sends one request for each leader concerned and answers.
-fn ask(consumer: &BaseConsumer<Context>, asks: Asks, timeout: Duration) {
+/// Asks and answers. What fails because a partition is just moving is asked again until `timeout` has passed.
+fn ask(consumer: &BaseConsumer<Context>, mut asks: Asks, timeout: Duration) {
+    let start = Instant::now();
+    loop {
+        let left = timeout.saturating_sub(start.elapsed());
+        let answers = ask_once(consumer, &asks, left.max(RETRY));
+        for (partition, answer) in answers {
+            if answer.as_ref().is_err_and(is_passing) && left > RETRY {
+                continue;
+            }
+            let answer = answer.map_err(|error| failed(&partition, &error));
+            for reply in asks.remove(&partition).into_iter().flat_map(|(_, replies)| replies) {
+                // Nobody waits any more when the caller gave up.
+                drop(reply.send(answer.clone()));
+            }
+        }
+        let Some(partition) = asks.keys().next() else { return };
+        thread::park_timeout(RETRY);
+        // The leader, or its epoch, is another now; librdkafka learns it from metadata.
+        let left = timeout.saturating_sub(start.elapsed());
+        drop(consumer.fetch_metadata(Some(partition.topic.as_str()), left.max(RETRY)));
+    }
+}
+
+/// Sends one request for each leader concerned.
+fn ask_once(
+    consumer: &BaseConsumer<Context>,
+    asks: &Asks,
+    timeout: Duration,
+) -> Vec<(Partition, KafkaResult<Option<Offset>>)> {
     let mut list = TopicPartitionList::with_capacity(asks.len());
     let mut set = Ok(());
-    for (partition, (question, _)) in &asks {
+    for (partition, (question, _)) in asks {
         let index = i32::try_from(partition.index).unwrap_or(i32::MAX);
         set = set.and(list.add_partition_offset(partition.topic.as_str(), index, question.place()));
     }
     let found = set.and_then(|()| consumer.offsets_for_times(list, timeout));
-    for (partition, (_, replies)) in asks {
-        let answer = match &found {
-            Err(error) => Err(failed(&partition, error)),
-            Ok(list) => match list.find_partition(partition.topic.as_str(), partition.index as i32) {
-                None => Err(LogError::Unavailable { detail: format!("{partition}: no answer about offsets") }),
-                Some(element) => match (element.error(), element.offset()) {
-                    (Err(error), _) => Err(failed(&partition, &error)),
-                    (Ok(()), Place::Offset(offset)) => Ok(Offset::try_from(offset).ok()),
-                    (Ok(()), _) => Ok(None),
-                },
-            },
-        };
-        for reply in replies {
-            // Nobody waits any more when the caller gave up.
-            drop(reply.send(answer.clone()));
+    let answer = |partition: &Partition| {
+        let list = found.as_ref().map_err(KafkaError::clone)?;
+        let missing = KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition);
+        let element = list.find_partition(partition.topic.as_str(), partition.index as i32).ok_or(missing)?;
+        element.error()?;
+        match element.offset() {
+            Place::Offset(offset) => Ok(Offset::try_from(offset).ok()),
+            _ => Ok(None),
         }
-    }
+    };
+    asks.keys().map(|partition| (partition.clone(), answer(partition))).collect()
+}
+
+/// Whether an error comes from a partition moving to another leader or a connection just lost.
+fn is_passing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerNotAvailable
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::FencedLeaderEpoch
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::OffsetNotAvailable
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::ReplicaNotAvailable
+                | RDKafkaErrorCode::RequestTimedOut
+                | RDKafkaErrorCode::UnknownLeaderEpoch
+        )
+    )
 }
 
 /// A failed question about a partition in the port's words.

@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Condvar, Mutex};
@@ -32,6 +32,9 @@ use crate::{
 const BURST: usize = 4096;
 /// Librdkafka rings when messages come; this only keeps a lost ring from stalling readers for long.
 const DOZE: Duration = Duration::from_millis(100);
+/// How long a reader that is slower than the lane is waited for before the lane leaves it, and how often it is looked at.
+const PARK: Duration = Duration::from_secs(1);
+const PARK_LOOK: Duration = Duration::from_millis(2);
 /// How long a thread without assignments sleeps; it still serves librdkafka's log lines.
 const SLEEP: Duration = Duration::from_secs(1);
 
@@ -65,6 +68,7 @@ impl Lane {
             assigned: HashMap::new(),
             filling: Filling::default(),
             current: None,
+            full: None,
             number,
             board: Arc::clone(board),
         };
@@ -127,6 +131,7 @@ impl Bell {
     }
 }
 
+#[derive(Clone)]
 struct Assigned {
     range: Arc<Range>,
     ticket: Ticket,
@@ -148,6 +153,9 @@ struct Filler {
     filling: Filling,
     /// Whose entries `filling` holds. Kept so that a run of messages of one partition is looked up once.
     current: Option<Current>,
+    /// A range that holds enough, since when. Leaving it at once would throw away what librdkafka has read ahead for it;
+    /// so nothing is polled for a while, unless somebody waits for another range.
+    full: Option<(Assigned, Instant)>,
     number: usize,
     board: Arc<Board>,
 }
@@ -159,9 +167,13 @@ impl Filler {
             if !taken.is_empty() && !self.obey(taken) {
                 return;
             }
+            self.sweep();
+            if self.is_full() {
+                bell.wait(PARK_LOOK);
+                continue;
+            }
             let drained = self.poll();
             self.hand_over();
-            self.sweep();
             if drained {
                 bell.wait(if self.assigned.is_empty() { SLEEP } else { DOZE });
             }
@@ -240,6 +252,9 @@ impl Filler {
         // A clone, so that a message does not borrow what it is put into.
         let consumer = Arc::clone(&self.consumer);
         for _ in 0..BURST {
+            if self.full.is_some() {
+                return false;
+            }
             match consumer.poll(Duration::ZERO) {
                 Some(Ok(message)) => self.take(&message),
                 Some(Err(error)) => self.stumble(&error),
@@ -293,9 +308,27 @@ impl Filler {
             Push::More => {}
             // A stale one was taken away, and the order to leave is on its way.
             Push::Stale => {}
-            Push::Enough => self.leave(&topic, index),
+            Push::Enough => self.full = Some((assigned.clone(), Instant::now())),
         }
         self.board.check_budget();
+    }
+
+    /// Whether a range still holds enough, so that polling has to wait for its reader. Leaves the range when others
+    /// cannot wait, or its reader takes too long.
+    fn is_full(&mut self) -> bool {
+        let Some((full, since)) = self.full.clone() else { return false };
+        let (topic, index) = (full.range.partition.topic.as_str(), full.range.partition.index as i32);
+        let is_it = |other: &Assigned| other.ticket == full.ticket;
+        let still_here = self.assigned.get(topic).and_then(|partitions| partitions.get(&index)).is_some_and(is_it);
+        if still_here && full.range.is_ahead(self.board.ahead()) {
+            let mut others = self.assigned.values().flat_map(HashMap::values).filter(|other| !is_it(other));
+            if since.elapsed() < PARK && !others.any(|other| other.range.is_awaited()) {
+                return true;
+            }
+            self.leave(topic, index);
+        }
+        self.full = None;
+        false
     }
 
     /// Leaves what nobody reads.
@@ -316,6 +349,7 @@ impl Filler {
         if self.assigned.get(topic).is_some_and(HashMap::is_empty) {
             self.assigned.remove(topic);
         }
+        range.unfeed(ticket);
         let mut list = TopicPartitionList::new();
         list.add_partition(topic, index);
         self.unassign(&list);

@@ -85,7 +85,7 @@ pub(super) enum Read {
 pub(super) enum Push {
     /// Go on.
     More,
-    /// Stop filling this range: enough is held.
+    /// Enough is held for now.
     Enough,
     /// The range is no longer this lane's.
     Stale,
@@ -188,12 +188,19 @@ impl Range {
         self.total.fetch_add(bytes, Ordering::Relaxed);
         self.drop_old(&mut state, ahead / BEHIND);
         let enough = state.unread() >= ahead;
-        if enough {
-            state.feed = Feed::None;
-        }
         drop(state);
         self.changed.notify_waiters();
         if enough { Push::Enough } else { Push::More }
+    }
+
+    /// Whether more than half of `ahead` is still held unread.
+    pub(super) fn is_ahead(&self, ahead: usize) -> bool {
+        self.state.lock().unread() > ahead / 2
+    }
+
+    /// Whether a reader waits for entries that are not held yet.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.state.lock().waiting > 0
     }
 
     /// Drops chunks that were read, as far as they are old or more than `keep` bytes.
