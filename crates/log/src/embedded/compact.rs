@@ -118,8 +118,16 @@ impl Compactor {
         let Some(last) = queries.last(id).map_err(failed)? else { return Ok(false) };
         let config = upkeep.compaction;
         let young = now.saturating_sub(millis(config.min_age));
-        let first_young = read::first_row(queries, id, kept.cleaned, last.next, |row| row.written > young);
-        let end = first_young.map_err(failed)?.map_or(last.next, |row| row.base).max(kept.cleaned);
+        let mut oldest_new = None;
+        queries.metas(id, kept.cleaned, |row, _| oldest_new.replace(row).is_some()).map_err(failed)?;
+        let end = match oldest_new {
+            // The common case, without a search: nothing new is old enough.
+            Some(row) if row.written <= young => {
+                let first_young = read::first_row(queries, id, kept.cleaned, last.next, |row| row.written > young);
+                first_young.map_err(failed)?.map_or(last.next, |row| row.base)
+            }
+            _ => kept.cleaned,
+        };
 
         let fresh = end - kept.cleaned;
         let worth = fresh >= WORTH_A_PASS.max(kept.survivors);

@@ -31,7 +31,7 @@ pub struct Config {
     /// Opens although the log ends below its high-watermark file or shows damage: for an operator who looked at what is
     /// lost and decided to go on without. Default false.
     pub accept_loss: bool,
-    /// Offsets left out after each entry. For tests: nobody may count on dense offsets. Default 0.
+    /// Offsets left out after each entry, at most 1,000. For tests: nobody may count on dense offsets. Default 0.
     pub offset_gap: u32,
 }
 
@@ -92,6 +92,9 @@ impl Config {
         }
         if self.upkeep_interval.is_zero() {
             return bad("upkeep_interval", "more than 0");
+        }
+        if self.offset_gap > 1_000 {
+            return bad("offset_gap", "0 to 1,000");
         }
         if (1..1 << 20).contains(&self.max_bytes) {
             return bad("max_bytes", "0, or at least 1 MiB");

@@ -38,11 +38,13 @@ pub(super) struct DirLock {
 /// Makes the directory when it is missing, refuses a network file system and takes the lock.
 pub(super) fn claim(dir: &Path) -> Result<DirLock, OpenError> {
     let io = |source| OpenError::Directory { dir: dir.to_owned(), source };
-    if !dir.exists() {
+    let missing: Vec<&Path> =
+        dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    if !missing.is_empty() {
         // Only the hub's own account: the log holds what agencies exchanged.
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
-        if let Some(parent) = dir.canonicalize().map_err(io)?.parent() {
-            sync_dir(parent).map_err(io)?;
+        for made in missing {
+            sync_dir(made.canonicalize().map_err(io)?.parent().unwrap_or(made)).map_err(io)?;
         }
     }
     if let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo") {

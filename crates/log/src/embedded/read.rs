@@ -20,7 +20,7 @@ use super::{
 use crate::port::{Cleanup, Fetched, LogError, Offset, Partition, Watermarks};
 
 /// Bytes one read brings at most, whatever was asked for (one entry always comes).
-pub(super) const MAX_FETCH: usize = 16 << 20;
+pub(super) const MAX_FETCH: usize = 8 << 20;
 /// Reads waiting for a thread; more wait for their turn outside.
 const MAX_QUEUED: usize = 256;
 /// Rows kept because a fetch ended in the middle of them.
@@ -216,6 +216,10 @@ pub(super) fn offset_at(
     state: &PartitionState,
     time: TimestampMs,
 ) -> Result<Offset, LogError> {
+    queries.on_one_snapshot(|queries| offset_at_on(queries, state, time))
+}
+
+fn offset_at_on(queries: &mut Queries<'_>, state: &PartitionState, time: TimestampMs) -> Result<Offset, LogError> {
     let Watermarks { start, end } = state.watermarks();
     let failed = |e| read_error(e, &state.name, start);
     let first = first_row(queries, state.id, start, end, |row| row.peak >= time.0).map_err(failed)?;

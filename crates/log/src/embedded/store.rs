@@ -9,7 +9,7 @@ use std::{path::Path, time::Duration};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, Statement, params};
 
 use super::{frame::Row, watermark::StoreId};
-use crate::port::Offset;
+use crate::port::{LogError, Offset};
 
 /// Bytes of a page. Large, because rows are: measured best between 8 and 32 KiB.
 pub(super) const PAGE: u64 = 16 * 1_024;
@@ -219,8 +219,9 @@ pub(super) struct Queries<'c> {
     first: Statement<'c>,
     last: Statement<'c>,
     metas: Statement<'c>,
-    before: Statement<'c>,
     rows: Statement<'c>,
+    begin: Statement<'c>,
+    end: Statement<'c>,
 }
 
 impl<'c> Queries<'c> {
@@ -234,10 +235,14 @@ impl<'c> Queries<'c> {
             first: conn.prepare(&format!("{META} LIMIT 1"))?,
             last: conn.prepare(&format!("{META} DESC LIMIT 1"))?,
             metas: conn.prepare(META)?,
-            before: conn.prepare("SELECT max(id) FROM rows WHERE id BETWEEN ?1 AND ?2")?,
+            // One statement, one snapshot: compaction may join the row that holds ?2 to the one before it.
             rows: conn.prepare(
-                "SELECT id,next,latest,peak,written,crc,frames FROM rows WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+                "SELECT id,next,latest,peak,written,crc,frames FROM rows
+                 WHERE id BETWEEN coalesce((SELECT max(id) FROM rows WHERE id BETWEEN ?1 AND ?2), ?2) AND ?3
+                 ORDER BY id",
             )?,
+            begin: conn.prepare("BEGIN")?,
+            end: conn.prepare("COMMIT")?,
         })
     }
 
@@ -276,6 +281,15 @@ impl<'c> Queries<'c> {
         one(&mut self.last, row_id(partition, 0), row_id(partition, offset), partition)
     }
 
+    /// Runs several queries on one snapshot.
+    pub fn on_one_snapshot<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T, LogError>) -> Result<T, LogError> {
+        let failed = |e: rusqlite::Error| LogError::Unavailable { detail: format!("read: {e}") };
+        self.begin.execute([]).map_err(failed)?;
+        let result = body(self);
+        self.end.execute([]).map_err(failed)?;
+        result
+    }
+
     /// Rows from `from` (a base) on, with the size of their frames, for as long as `each` says so.
     pub fn metas(
         &mut self,
@@ -300,11 +314,8 @@ impl<'c> Queries<'c> {
         end: Offset,
         mut each: impl FnMut(RowMeta, Row) -> Result<bool, E>,
     ) -> Result<(), E> {
-        let start = row_id(partition, from);
-        let before: Option<i64> =
-            self.before.query_row([id_range(partition).0, start], |row| row.get(0)).map_err(ReadError::from)?;
-        let last = row_id(partition, end.saturating_sub(1));
-        let mut rows = self.rows.query([before.unwrap_or(start), last]).map_err(ReadError::from)?;
+        let range = [id_range(partition).0, row_id(partition, from), row_id(partition, end.saturating_sub(1))];
+        let mut rows = self.rows.query(range).map_err(ReadError::from)?;
         while let Some(row) = rows.next().map_err(ReadError::from)? {
             let meta = RowMeta::of(row, partition)?;
             let blob = row
