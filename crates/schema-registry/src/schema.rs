@@ -5,6 +5,7 @@ mod collect;
 mod explain;
 mod finding;
 mod plan;
+mod quick;
 
 use std::{fmt, sync::Arc};
 
@@ -19,7 +20,7 @@ use crate::{
     json::RecordJson,
     outcome::Outcome,
 };
-use plan::{Plan, Verdict};
+use plan::Plan;
 
 /// The keyword that binds a property to an element.
 pub const ELEMENT_KEYWORD: &str = "x-ldop-element";
@@ -134,10 +135,10 @@ impl CompiledSchema {
     /// the schema does not have.
     pub fn check(&self, document: &Document<'_>, on: Date, outcome: &mut Outcome) -> bool {
         outcome.clear();
-        let verdict = self.0.plan.verdict(document.root(), on);
-        let is_valid = self.0.source.validator.is_valid(document.root());
-        if !is_valid || verdict != Verdict::Clean {
-            self.collect(document, on, is_valid, outcome);
+        let (validator, root) = (&self.0.source.validator, document.root());
+        let verdict = self.0.plan.verdict(root, on);
+        if verdict.is_broken || verdict.is_warned || !(verdict.is_valid || validator.is_valid(root)) {
+            self.collect(document, on, verdict.is_valid, outcome);
         }
         outcome.is_accepted()
     }

@@ -5,8 +5,9 @@
 //! one, so schemas that refer to themselves end too.
 
 mod checks;
+mod shortcut;
 mod sites;
-mod types;
+pub(super) mod types;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 use super::{
     ELEMENT_KEYWORD, SchemaFinding, SchemaRule, TopLevelField,
-    plan::{Bound, FieldName, Fields, Place, PlaceId, Plan},
+    plan::{Bound, Field, FieldName, Fields, Place, PlaceId, Plan, Shortcut},
 };
 use sites::{Site, SiteKey, Sites, Strength};
 use types::{ANY, NULL, OBJECT, SCALARS, Types};
@@ -40,6 +41,7 @@ pub(super) fn bind(
         places: Vec::new(),
         known: HashMap::new(),
         queue: VecDeque::new(),
+        is_quick: true,
         checks: Vec::new(),
         findings,
     };
@@ -49,10 +51,10 @@ pub(super) fn bind(
         binder.fill(place, &sites);
     }
     binder.resolve_checks();
-    let Binder { places, sites, .. } = binder;
+    let Binder { places, sites, is_quick, .. } = binder;
     findings.extend(sites.findings);
     let prefixes = dictionary.code_list(ldop_dictionary::identifier::PREFIX_LIST).cloned();
-    (findings.len() == before).then_some(Plan { places, prefixes })
+    (findings.len() == before).then_some(Plan { places, prefixes, is_quick })
 }
 
 /// The root's fields with the sensitivity of all each contains.
@@ -90,6 +92,8 @@ struct Binder<'s, 'f> {
     places: Vec<Place>,
     known: HashMap<Vec<SiteKey>, PlaceId>,
     queue: VecDeque<(PlaceId, Vec<Site<'s>>)>,
+    /// Whether the shortcut knows every keyword so far.
+    is_quick: bool,
     /// Comparisons wait until all places have their elements.
     checks: Vec<(PlaceId, String, &'s Value)>,
     findings: &'f mut Vec<SchemaFinding>,
@@ -98,7 +102,7 @@ struct Binder<'s, 'f> {
 impl<'s> Binder<'s, '_> {
     fn check_root(&mut self, tree: &'s Value) {
         let has_properties = tree.get("properties").and_then(Value::as_object).is_some_and(|map| !map.is_empty());
-        if self.types.permitted(&self.sites, tree) != OBJECT || !has_properties {
+        if self.types.permitted(&self.sites, tree) & !OBJECT != 0 || !has_properties {
             self.add(
                 "",
                 SchemaRule::Root,
@@ -144,9 +148,16 @@ impl<'s> Binder<'s, '_> {
     }
 
     fn fill(&mut self, id: PlaceId, sites: &[Site<'s>]) {
+        let element = self.element(id, sites);
+        let shortcut = Shortcut::of(&self.sites, sites, element.as_ref());
+        self.is_quick &= shortcut.is_some();
+        let shortcut = shortcut.unwrap_or_default();
         let place = Place {
-            element: self.element(id, sites),
-            fields: self.fields(sites),
+            fields: self.fields(sites, &shortcut),
+            tests: shortcut.tests,
+            is_closed: !shortcut.closed.is_empty(),
+            required: shortcut.required.len(),
+            element,
             rest: self.rest(sites),
             prefix: self.prefix(sites),
             items: self.items(sites),
@@ -203,7 +214,7 @@ impl<'s> Binder<'s, '_> {
         binding.iter().map(|site| types.permitted(&self.sites, site.schema)).reduce(|all, one| all | one)
     }
 
-    fn fields(&mut self, sites: &[Site<'s>]) -> Fields {
+    fn fields(&mut self, sites: &[Site<'s>], shortcut: &Shortcut) -> Fields {
         let mut by_name: BTreeMap<&'s str, Vec<Site<'s>>> = BTreeMap::new();
         for site in sites {
             for (name, child) in site.children("properties") {
@@ -219,7 +230,12 @@ impl<'s> Binder<'s, '_> {
             );
             return Fields::default();
         }
-        let fields = by_name.into_iter().map(|(name, sites)| (FieldName::new(name), self.place_of(sites)));
+        let fields = by_name.into_iter().map(|(name, sites)| Field {
+            name: FieldName::new(name),
+            place: self.place_of(sites),
+            is_required: shortcut.required.contains(name),
+            is_permitted: shortcut.permits(name),
+        });
         Fields::new(fields.collect())
     }
 

@@ -1,11 +1,14 @@
 //! What the dictionary asks of each place of a record: compiled once, walked for every record.
 
+use std::collections::BTreeSet;
+
 use ldop_dictionary::{
     CodeList, Element, IdentifierRule, Scalar,
     identifier::{PersonalId, Sex},
 };
 use ldop_types::Date;
 
+use super::quick::{self, Test};
 use crate::document::{Members, Node, Number, Value, fingerprint};
 
 /// Index of a place in [`Plan::places`].
@@ -17,6 +20,8 @@ pub(crate) struct Plan {
     pub(crate) places: Vec<Place>,
     /// Known prefixes of personal ids, if the dictionary has the list.
     pub(crate) prefixes: Option<CodeList>,
+    /// Whether the shortcut knows every keyword of the schema.
+    pub(crate) is_quick: bool,
 }
 
 /// One place of a record.
@@ -32,6 +37,30 @@ pub(crate) struct Place {
     pub(crate) items: Option<PlaceId>,
     /// Comparisons among the fields.
     pub(crate) checks: Vec<Check>,
+    /// What the schema asks of the value, members and items left out.
+    pub(crate) tests: Vec<Test>,
+    /// Whether the schema forbids members that are not among the fields.
+    pub(crate) is_closed: bool,
+    /// Number of members the schema requires.
+    pub(crate) required: usize,
+}
+
+/// What the shortcut knows of a place while it is compiled.
+#[derive(Default)]
+pub(crate) struct Shortcut {
+    pub(crate) tests: Vec<Test>,
+    /// Names of members that must be there.
+    pub(crate) required: BTreeSet<String>,
+    /// Names of members that must not be there.
+    pub(crate) forbidden: BTreeSet<String>,
+    /// For each subschema that permits no other members: those it names.
+    pub(crate) closed: Vec<BTreeSet<String>>,
+}
+
+impl Shortcut {
+    pub(crate) fn permits(&self, name: &str) -> bool {
+        !self.forbidden.contains(name) && self.closed.iter().all(|names| names.contains(name))
+    }
 }
 
 /// An element with its code list at hand.
@@ -59,15 +88,24 @@ impl FieldName {
         Self { name: name.into(), fingerprint: fingerprint(name) }
     }
 
-    fn find<'d>(&self, members: Members<'d>) -> Option<Node<'d>> {
+    pub(crate) fn find<'d>(&self, members: Members<'d>) -> Option<Node<'d>> {
         members.find(&self.name, self.fingerprint)
     }
+}
+
+/// A named member.
+pub(crate) struct Field {
+    pub(crate) name: FieldName,
+    pub(crate) place: PlaceId,
+    pub(crate) is_required: bool,
+    /// Whether it may be there at all.
+    pub(crate) is_permitted: bool,
 }
 
 /// The named members of an object, found by the marks of their names.
 #[derive(Default)]
 pub(crate) struct Fields {
-    fields: Vec<(FieldName, PlaceId)>,
+    fields: Vec<Field>,
     /// Open addressing by mark: index into `fields` plus one, 0 for none. A power of two, at most half full.
     table: Vec<u16>,
 }
@@ -77,11 +115,11 @@ impl Fields {
     pub(crate) const MAX: usize = 10_000;
 
     /// Puts fields together; there are at most [`Fields::MAX`], with different names.
-    pub(crate) fn new(fields: Vec<(FieldName, PlaceId)>) -> Self {
+    pub(crate) fn new(fields: Vec<Field>) -> Self {
         let size = (fields.len() * 2).next_power_of_two();
         let mut table = vec![0u16; size];
-        for (number, (name, _)) in (1u16..).zip(&fields) {
-            let mut at = name.fingerprint as usize & (size - 1);
+        for (number, field) in (1u16..).zip(&fields) {
+            let mut at = field.name.fingerprint as usize & (size - 1);
             while table[at] != 0 {
                 at = (at + 1) & (size - 1);
             }
@@ -91,25 +129,25 @@ impl Fields {
     }
 
     #[inline]
-    pub(crate) fn find(&self, name: &str, fingerprint: u32) -> Option<PlaceId> {
+    pub(crate) fn find(&self, name: &str, fingerprint: u32) -> Option<&Field> {
         let mask = self.table.len().checked_sub(1)?;
         let mut at = fingerprint as usize & mask;
         loop {
             let number = *self.table.get(at)?;
-            let (field, place) = self.fields.get(usize::from(number).checked_sub(1)?)?;
-            if field.fingerprint == fingerprint && *field.name == *name {
-                return Some(*place);
+            let field = self.fields.get(usize::from(number).checked_sub(1)?)?;
+            if field.name.fingerprint == fingerprint && *field.name.name == *name {
+                return Some(field);
             }
             at = (at + 1) & mask;
         }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<PlaceId> {
-        self.find(name, fingerprint(name))
+        self.find(name, fingerprint(name)).map(|field| field.place)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, PlaceId)> {
-        self.fields.iter().map(|(name, place)| (&*name.name, *place))
+        self.fields.iter().map(|field| (&*field.name.name, field.place))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -118,12 +156,6 @@ impl Fields {
 }
 
 impl Place {
-    /// The place of a member.
-    #[inline]
-    pub(crate) fn member(&self, name: &str, fingerprint: u32) -> Option<PlaceId> {
-        self.fields.find(name, fingerprint).or(self.rest)
-    }
-
     /// The place of an item.
     pub(crate) fn item(&self, index: usize) -> Option<PlaceId> {
         self.prefix.get(index).copied().or(self.items)
@@ -132,24 +164,21 @@ impl Place {
 
 /// What a walk without notes says.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// No rule is broken and nothing looks wrong.
-    Clean,
-    /// No rule is broken, but a warning is due.
-    Warned,
-    /// A rule is broken.
-    Broken,
+pub(crate) struct Verdict {
+    /// A rule of the dictionary is broken; the walk ended there.
+    pub(crate) is_broken: bool,
+    /// A warning is due.
+    pub(crate) is_warned: bool,
+    /// The shortcut knows that the schema is kept. If not, the library is to be asked.
+    pub(crate) is_valid: bool,
 }
 
 impl Plan {
     /// Walks a record without allocating. Recurses as deep as the record, which the parser bounds.
     pub(crate) fn verdict(&self, node: Node<'_>, on: Date) -> Verdict {
-        let mut walk = Walk { plan: self, on, warned: false };
-        match walk.fits(0, node) {
-            false => Verdict::Broken,
-            true if walk.warned => Verdict::Warned,
-            true => Verdict::Clean,
-        }
+        let mut walk = Walk { plan: self, on, is_warned: false, is_valid: self.is_quick };
+        let fits = walk.fits(0, node);
+        Verdict { is_broken: !fits, is_warned: walk.is_warned, is_valid: fits && walk.is_valid }
     }
 
     pub(crate) fn place(&self, place: PlaceId) -> &Place {
@@ -169,45 +198,67 @@ impl Plan {
 struct Walk<'p> {
     plan: &'p Plan,
     on: Date,
-    warned: bool,
+    is_warned: bool,
+    is_valid: bool,
 }
 
 impl Walk<'_> {
+    /// Whether the dictionary's rules are kept, here and below.
     fn fits(&mut self, place: PlaceId, node: Node<'_>) -> bool {
         let plan = self.plan;
         let place = plan.place(place);
-        match node.value() {
-            Value::Object(mut members) => {
-                if place.element.as_ref().is_some_and(|bound| !bound.is_object()) {
-                    return false;
-                }
-                let all = members;
-                while let Some((mark, name, value)) = members.next_marked() {
-                    if let Some(member) = place.member(name, mark)
-                        && !self.fits(member, value)
-                    {
-                        return false;
-                    }
-                }
-                self.warned |= place.checks.iter().any(|check| check.doubts(all).any());
-                true
+        let value = node.value();
+        // Once the library is to be asked anyway, the shortcut is no use.
+        if self.is_valid && !place.tests.is_empty() {
+            self.is_valid = quick::all(&place.tests, node, &value) == Some(true);
+        }
+        match value {
+            Value::Object(members) => {
+                place.element.as_ref().is_none_or(Bound::is_object) && self.members_fit(place, members)
             }
             Value::Array(items) => {
-                if place.element.as_ref().is_some_and(|bound| !bound.is_array()) {
-                    return false;
-                }
-                items.enumerate().all(|(index, item)| place.item(index).is_none_or(|place| self.fits(place, item)))
+                place.element.as_ref().is_none_or(Bound::is_array)
+                    && items
+                        .enumerate()
+                        .all(|(index, item)| place.item(index).is_none_or(|place| self.fits(place, item)))
             }
             // Whether null may stand there is for the schema to say.
             Value::Null => true,
             scalar => {
                 let Some(bound) = &place.element else { return true };
                 if let Value::Text(text) = scalar {
-                    self.warned |= plan.doubts_prefix(bound, text);
+                    self.is_warned |= plan.doubts_prefix(bound, text);
                 }
                 bound.check(scalar, self.on).is_empty()
             }
         }
+    }
+
+    fn members_fit(&mut self, place: &Place, members: Members<'_>) -> bool {
+        let mut required = 0;
+        let mut left = members;
+        while let Some((mark, name, value)) = left.next_marked() {
+            match place.fields.find(name, mark) {
+                Some(field) => {
+                    required += usize::from(field.is_required);
+                    self.is_valid &= field.is_permitted;
+                    if !self.fits(field.place, value) {
+                        return false;
+                    }
+                }
+                None => {
+                    self.is_valid &= !place.is_closed;
+                    if place.rest.is_some_and(|rest| !self.fits(rest, value)) {
+                        return false;
+                    }
+                }
+            }
+        }
+        // Names are different, so as many as are required are those that are required. A required name that is no
+        // field is never counted, and the library is asked.
+        self.is_valid &= required == place.required;
+        self.is_warned |= place.checks.iter().any(|check| check.doubts(members).any());
+        true
     }
 }
 

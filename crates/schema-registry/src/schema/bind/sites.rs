@@ -161,7 +161,9 @@ impl<'s> Sites<'s> {
                 }
             }
             // What only refers says nothing itself; without it one place is not taken for two.
-            if site.keyword("$ref").is_none() || site.schema.as_object().is_some_and(|map| map.len() > 1) {
+            let only_refers = site.schema.as_object().is_some_and(|map| map.len() == 1);
+            let target = site.keyword("$ref").and_then(|uri| self.target(uri));
+            if !(only_refers && target.is_some_and(Value::is_object)) {
                 sites.push(site);
             }
         }

@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::sites::{Sites, address};
 
-pub(super) const NULL: u8 = 1;
-const BOOLEAN: u8 = 2;
-const INTEGER: u8 = 4;
+pub(in crate::schema) const NULL: u8 = 1;
+pub(in crate::schema) const BOOLEAN: u8 = 2;
+pub(in crate::schema) const INTEGER: u8 = 4;
 /// Numbers that are not whole.
-const FRACTION: u8 = 8;
-const STRING: u8 = 16;
-const ARRAY: u8 = 32;
-pub(super) const OBJECT: u8 = 64;
+pub(in crate::schema) const FRACTION: u8 = 8;
+pub(in crate::schema) const STRING: u8 = 16;
+pub(in crate::schema) const ARRAY: u8 = 32;
+pub(in crate::schema) const OBJECT: u8 = 64;
 /// Everything.
 pub(super) const ANY: u8 = 127;
 /// What must be bound to an element.
@@ -25,12 +25,31 @@ const MAX_DEPTH: usize = 128;
 
 /// Remembers what each subschema permits.
 #[derive(Default)]
-pub(super) struct Types(HashMap<usize, u8>);
+pub(in crate::schema) struct Types(HashMap<usize, u8>);
 
 impl Types {
     /// The types `schema` permits. Conditions and negations are taken to permit everything.
     pub(super) fn permitted(&mut self, sites: &Sites<'_>, schema: &Value) -> u8 {
         self.at_depth(sites, schema, 0)
+    }
+
+    /// The types the keyword `type` permits.
+    pub(in crate::schema) fn of_keyword(value: &Value) -> u8 {
+        match value {
+            Value::Array(words) => union(words.iter().map(Self::of_keyword)),
+            Value::String(word) => match word.as_str() {
+                "null" => NULL,
+                "boolean" => BOOLEAN,
+                "integer" => INTEGER,
+                "number" => INTEGER | FRACTION,
+                "string" => STRING,
+                "array" => ARRAY,
+                "object" => OBJECT,
+                // The meta-schema has a finding of its own for it.
+                _ => ANY,
+            },
+            _ => ANY,
+        }
     }
 
     fn at_depth(&mut self, sites: &Sites<'_>, schema: &Value, depth: usize) -> u8 {
@@ -49,7 +68,7 @@ impl Types {
             permitted &= self.at_depth(sites, target, depth + 1);
         }
         if !sites.refers_only(schema) {
-            permitted &= map.get("type").map_or(ANY, of_keyword);
+            permitted &= map.get("type").map_or(ANY, Self::of_keyword);
             permitted &= map.get("const").map_or(ANY, of_value);
             permitted &=
                 map.get("enum").and_then(Value::as_array).map_or(ANY, |values| union(values.iter().map(of_value)));
@@ -74,24 +93,6 @@ fn branches(value: Option<&Value>) -> &[Value] {
 
 fn union(types: impl Iterator<Item = u8>) -> u8 {
     types.fold(0, |all, one| all | one)
-}
-
-fn of_keyword(value: &Value) -> u8 {
-    match value {
-        Value::Array(words) => union(words.iter().map(of_keyword)),
-        Value::String(word) => match word.as_str() {
-            "null" => NULL,
-            "boolean" => BOOLEAN,
-            "integer" => INTEGER,
-            "number" => INTEGER | FRACTION,
-            "string" => STRING,
-            "array" => ARRAY,
-            "object" => OBJECT,
-            // The meta-schema has a finding of its own for it.
-            _ => ANY,
-        },
-        _ => ANY,
-    }
 }
 
 fn of_value(value: &Value) -> u8 {
