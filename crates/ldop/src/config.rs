@@ -284,7 +284,26 @@ impl Config {
     }
 }
 
+pub use sections::is_hub_address;
+
 impl ClientSection {
+    /// Whether a file has a `[client]` section and nothing of a hub.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or is not TOML.
+    pub fn is_alone(path: &Path) -> Result<bool, Vec<Problem>> {
+        let source = Source::read(path).map_err(|problem| vec![problem])?;
+        let problems = Problems::default();
+        match source.parse_toml(&problems) {
+            Some(document) => {
+                let keys: Vec<&str> = document.get_ref().iter().map(|(key, _)| &**key.get_ref()).collect();
+                Ok(keys == ["client"])
+            }
+            None => Err(problems.into_sorted()),
+        }
+    }
+
     /// Reads the `[client]` section of a configuration and nothing else of it.
     ///
     /// # Errors

@@ -1,6 +1,28 @@
-//! The hub and its tools in one binary.
-#![allow(dead_code, reason = "commands follow")]
+//! The hub and its tools in one binary. Each command is a module of [`commands`]; this page only leads there.
 
+mod cli;
+mod commands;
 mod config;
+mod connect;
+mod failure;
+mod output;
+mod sample;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let output = cli.output;
+    match commands::run(cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.report(output);
+            failure.exit().into()
+        }
+    }
+}

@@ -193,7 +193,7 @@ pub(super) fn client(table: &Table<'_>, folder: &Path) -> ClientSection {
 }
 
 /// Whether a text is an address of a hub, "https://host:port".
-pub(crate) fn is_hub_address(address: &str) -> bool {
+pub fn is_hub_address(address: &str) -> bool {
     address.strip_prefix("https://").is_some_and(is_host_and_port)
 }
 

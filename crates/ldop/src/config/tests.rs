@@ -87,12 +87,12 @@ fn kafka_without_its_section_and_sasl_without_a_user_are_problems() {
 
 #[test]
 fn the_client_section_can_be_read_alone() {
-    let folder = std::env::temp_dir().join(format!("ldop-config-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("writable");
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let folder = folder.path();
     let file = folder.join(FILE_NAME);
     std::fs::write(&file, "[client]\nhub = \"https://hub.example:7443\"\nca = \"pki/ca.crt\"\n").expect("writable");
     let section = ClientSection::load(&file);
-    std::fs::remove_dir_all(&folder).expect("ours");
+    assert_eq!(ClientSection::is_alone(&file).ok(), Some(true));
     let section = section.expect("good section");
     assert_eq!(section.hub.as_deref(), Some("https://hub.example:7443"));
     assert_eq!(section.ca, Some(folder.join("pki/ca.crt")));

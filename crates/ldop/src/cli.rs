@@ -1,0 +1,65 @@
+//! The command line: what can be asked for, and the help that explains it.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::{commands, output::Output};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  done
+    1  the hub refused, in whole or in part (publish: some records; they stand in the refusals file)
+    2  the command line is wrong
+    3  no hub could be reached
+    4  the audit of a demo failed
+   70  a bug of ldop
+   73  a file or folder is in the way (--force writes over it)
+   74  a file cannot be read or written
+   75  the hub cannot now, later it may (shutting down, overloaded, fenced, log unavailable)
+   78  configuration or definitions are wrong
+  130  interrupted
+
+To begin:
+  ldop init province && cd province
+  ldop serve &
+  ldop apply schemas
+  ldop status";
+
+/// Exchanges records between department systems: the hub and its tools.
+#[derive(Debug, Parser)]
+#[command(name = "ldop", version, about, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Cli {
+    /// Form of what is written to standard output; errors on standard error follow it.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub output: Output,
+
+    /// Configuration file [default: ldop.toml, where there is one].
+    #[arg(long, global = true, value_name = "FILE", env = "LDOP_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Makes a working folder: configuration, development PKI, sample definitions.
+    Init(commands::init::Args),
+    /// Checks configuration and definitions without starting or sending anything.
+    Check(commands::check::Args),
+    /// Registers the definitions of a folder at the hub.
+    Apply(commands::apply::Args),
+    /// Publishes the records of a file or of standard input.
+    Publish(commands::publish::Args),
+    /// Receives the records of an agreement.
+    Subscribe(commands::subscribe::Args),
+    /// Tells how the hub is.
+    Status(commands::status::Args),
+    /// Tells what became of a published record.
+    Exchange(commands::exchange::Args),
+    /// Makes and shows certificates of a development PKI.
+    Pki(commands::pki::Args),
+}

@@ -1,0 +1,54 @@
+//! One module for each command.
+
+pub mod apply;
+pub mod check;
+pub mod exchange;
+pub mod init;
+pub mod pki;
+pub mod publish;
+pub mod status;
+pub mod subscribe;
+
+use std::{future::Future, io};
+
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::{
+    cli::{Cli, Command},
+    connect::Context,
+    failure::{Exit, Failure},
+};
+
+/// Does what the command line asks for.
+///
+/// # Errors
+///
+/// Whatever kept the command from it.
+pub fn run(cli: Cli) -> Result<Exit, Failure> {
+    let context = Context { output: cli.output, config: cli.config };
+    match cli.command {
+        Command::Init(args) => init::run(&context, &args),
+        Command::Check(args) => check::run(&context, &args),
+        Command::Pki(args) => pki::run(&context, &args),
+        Command::Apply(args) => wait(apply::run(&context, args)),
+        Command::Publish(args) => wait(publish::run(&context, args)),
+        Command::Subscribe(args) => wait(subscribe::run(&context, args)),
+        Command::Status(args) => wait(status::run(&context, args)),
+        Command::Exchange(args) => wait(exchange::run(&context, args)),
+    }
+}
+
+/// Runs a command of a client: its warnings, such as a lost connection, go to standard error.
+fn wait(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let subscriber = fmt().with_env_filter(EnvFilter::new("warn")).with_writer(io::stderr).without_time();
+    // Fails only where a subscriber is set already, which then does as well.
+    let _ = subscriber.with_target(false).try_init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Internal(format!("cannot start threads: {error}")))?;
+    let result = runtime.block_on(command);
+    // Not waiting: a thread may still be reading a standard input that nobody ends.
+    runtime.shutdown_background();
+    result
+}

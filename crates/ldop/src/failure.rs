@@ -1,0 +1,216 @@
+//! How a command can end, and how it says so.
+
+use std::{fmt, io, path::PathBuf, process::ExitCode};
+
+use ldop_client::Error as ClientError;
+use ldop_definitions::reading::Problem;
+use serde_json::json;
+
+use crate::output::Output;
+
+/// Exit codes. Public API: listed in docs/cli.md and in `ldop --help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Ok = 0,
+    /// The hub refused, in whole or in part.
+    Refused = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// No hub could be reached.
+    Unreachable = 3,
+    /// The audit of a demo failed.
+    Audit = 4,
+    /// A bug of ours.
+    Internal = 70,
+    /// A file or folder is in the way.
+    Exists = 73,
+    /// A file cannot be read or written.
+    File = 74,
+    /// The hub cannot now; later it may.
+    Temporary = 75,
+    /// Configuration or definitions are wrong.
+    Configuration = 78,
+    /// Interrupted by Ctrl-C.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug)]
+pub enum Failure {
+    /// The command line asks for something that cannot be.
+    Usage(String),
+    /// Configuration or definitions are wrong.
+    Problems(Vec<Problem>),
+    /// Something is in the way; `--force` writes over it.
+    Exists(PathBuf),
+    /// A file cannot be read or written.
+    File {
+        /// "read", "write" and the like.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The client met an error.
+    Client(ClientError),
+    /// The hub refused definitions; each problem at the place it stands at.
+    Refused(Vec<Problem>),
+    /// The audit of a demo failed; it has said how.
+    Audit,
+    /// The demo could not run.
+    Demo(String),
+    /// The hub did not start, or stopped by itself.
+    Serve(crate::serve::ServeError),
+    /// A bug of ours.
+    Internal(String),
+}
+
+impl Failure {
+    /// A file that cannot be read or written.
+    pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { action, path, source }
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::Problems(_) => Exit::Configuration,
+            Self::Exists(_) => Exit::Exists,
+            Self::File { .. } => Exit::File,
+            Self::Refused(_) => Exit::Refused,
+            Self::Audit => Exit::Audit,
+            Self::Internal(_) | Self::Demo(_) => Exit::Internal,
+            Self::Serve(error) => error.exit(),
+            Self::Client(error) => client_exit(error),
+        }
+    }
+
+    /// Writes the failure to standard error: lines for people, one object for programs.
+    pub fn report(&self, output: Output) {
+        match output {
+            Output::Text => eprintln!("{self}"),
+            Output::Json => eprintln!("{}", self.to_json()),
+        }
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        let mut error = json!({ "exit_code": self.exit() as u8, "message": self.summary() });
+        match self {
+            Self::Problems(problems) | Self::Refused(problems) => {
+                error["problems"] = problems.iter().map(problem_json).collect();
+            }
+            Self::Client(client) => {
+                if let Some(hub) = client.hub() {
+                    error["reason"] = json!(hub.reason);
+                    error["retryable"] = json!(client.is_transient());
+                }
+            }
+            _ => {}
+        }
+        json!({ "error": error })
+    }
+
+    fn summary(&self) -> String {
+        match self {
+            Self::Problems(problems) => counted(problems.len(), "problem"),
+            Self::Refused(problems) => format!("the hub refused: {}", counted(problems.len(), "problem")),
+            other => other.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(text) => write!(f, "error: {text}\n\nFor more information, try '--help'."),
+            Self::Problems(problems) | Self::Refused(problems) => {
+                for problem in problems {
+                    writeln!(f, "{problem}")?;
+                }
+                write!(f, "{}", self.summary())
+            }
+            Self::Exists(path) => write!(f, "error: {} is there already; --force writes over it", path.display()),
+            Self::File { action, path, source } => write!(f, "error: cannot {action} {}: {source}", path.display()),
+            Self::Client(error) => {
+                write!(f, "error: {error}")?;
+                if let Some(reason) = error.reason() {
+                    write!(f, "\n{}", reason.remedy())?;
+                }
+                Ok(())
+            }
+            Self::Audit => f.write_str("error: the audit failed"),
+            Self::Demo(text) => write!(f, "error: the demo could not run: {text}"),
+            Self::Serve(error) => {
+                write!(f, "error: {error}")?;
+                let mut source = std::error::Error::source(error);
+                while let Some(cause) = source {
+                    write!(f, ": {cause}")?;
+                    source = cause.source();
+                }
+                Ok(())
+            }
+            Self::Internal(text) => write!(f, "error: {text}; this is a bug of ldop"),
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl From<ldop_pki::Error> for Failure {
+    fn from(error: ldop_pki::Error) -> Self {
+        use ldop_pki::Error;
+        match error {
+            Error::Exists(path) => Self::Exists(path),
+            Error::File { action, path, source } => Self::File { action, path, source },
+            Error::Make { .. } => Self::Internal(error.to_string()),
+            Error::Identity { .. } | Error::ServerName(_) | Error::Pem { .. } => Self::Usage(error.to_string()),
+        }
+    }
+}
+
+/// A problem as programs read it.
+#[must_use]
+pub fn problem_json(problem: &Problem) -> serde_json::Value {
+    json!({
+        "file": problem.place.file.display().to_string(),
+        "line": problem.place.line,
+        "column": problem.place.column,
+        "key": problem.key,
+        "found": problem.found,
+        "expected": problem.expected,
+    })
+}
+
+/// "1 problem", "2 problems".
+#[must_use]
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn client_exit(error: &ClientError) -> Exit {
+    match error {
+        ClientError::File { .. } => Exit::File,
+        ClientError::Configuration(_) => Exit::Configuration,
+        ClientError::Unreachable { .. } | ClientError::Lost { .. } => Exit::Unreachable,
+        ClientError::Hub(_) if error.is_transient() => Exit::Temporary,
+        ClientError::Hub(_) | ClientError::RecordTooLarge { .. } => Exit::Refused,
+        ClientError::GaveUp { last, .. } => client_exit(last),
+        ClientError::Closed => Exit::Internal,
+    }
+}

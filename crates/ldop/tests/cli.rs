@@ -1,0 +1,249 @@
+//! The binary as people run it: what it writes, and how it ends.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Runs `ldop` in a folder, without the environment's own settings.
+fn ldop(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ldop"));
+    command.current_dir(folder).args(arguments);
+    for variable in ["HUB", "CA", "CERT", "KEY", "SERVER_NAME", "CONFIG", "PATIENCE"] {
+        command.env_remove(format!("LDOP_{variable}"));
+    }
+    command.output().expect("the binary runs")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+#[track_caller]
+fn exits(output: &Output, code: i32) {
+    assert_eq!(output.status.code(), Some(code), "stdout: {}\nstderr: {}", out(output), err(output));
+}
+
+/// A folder made by `ldop init`.
+fn province() -> TempDir {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    exits(&ldop(folder.path(), &["init", "."]), 0);
+    folder
+}
+
+#[test]
+fn what_init_makes_is_right_and_is_not_made_twice() {
+    let folder = province();
+    for file in ["ldop.toml", "README.md", ".gitignore", "pki/ca.key", "pki/systems/so-tu-phap/ho-tich.crt"] {
+        assert!(folder.path().join(file).exists(), "{file}");
+    }
+    let check = ldop(folder.path(), &["check"]);
+    exits(&check, 0);
+    assert!(out(&check).contains("ldop.toml: right"), "{}", out(&check));
+
+    let key = fs::read(folder.path().join("pki/ca.key")).expect("made");
+    exits(&ldop(folder.path(), &["init", "."]), 73);
+    assert_eq!(fs::read(folder.path().join("pki/ca.key")).expect("still there"), key);
+    exits(&ldop(folder.path(), &["init", ".", "--force"]), 0);
+    assert_ne!(fs::read(folder.path().join("pki/ca.key")).expect("made anew"), key);
+}
+
+#[test]
+fn init_refuses_names_no_server_can_have() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let output = ldop(folder.path(), &["init", "x", "--server-name", "hub gialai"]);
+    exits(&output, 2);
+    assert!(err(&output).contains("hub gialai"));
+    assert!(!folder.path().join("x").exists(), "nothing is begun");
+}
+
+#[test]
+fn check_says_everything_at_once_in_both_forms() {
+    let folder = province();
+    let config = fs::read_to_string(folder.path().join("ldop.toml")).expect("made");
+    let config = config.replace("engine = \"embedded\"", "engine = \"sqlite\"").replace("[drain]", "[drian]");
+    fs::write(folder.path().join("ldop.toml"), config).expect("writable");
+    let agencies = folder.path().join("schemas/catalog/agencies.toml");
+    let text = fs::read_to_string(&agencies).expect("made");
+    fs::write(&agencies, format!("{text}\n[[agency]]\nid = \"so-x\"\n")).expect("writable");
+
+    let output = ldop(folder.path(), &["check"]);
+    exits(&output, 78);
+    let text = out(&output);
+    assert!(text.contains("log.engine: \"sqlite\" stands here; expected one of \"embedded\", \"kafka\""), "{text}");
+    assert!(text.contains("drian: unknown key; expected a known key; did you mean \"drain\"?"), "{text}");
+    assert!(text.contains("agency.name_vi: the key is missing"), "{text}");
+    assert!(text.ends_with("3 problems\n"), "{text}");
+
+    let output = ldop(folder.path(), &["check", "--output", "json"]);
+    exits(&output, 78);
+    let json: Value = serde_json::from_slice(&output.stdout).expect("one document");
+    assert_eq!(json["ok"], false);
+    let problems = json["problems"].as_array().expect("a list");
+    assert_eq!(problems.len(), 3);
+    assert!(problems.iter().all(|problem| problem["line"].as_u64() > Some(0)), "{json}");
+}
+
+#[test]
+fn check_looks_at_the_files_the_configuration_names() {
+    let folder = province();
+    fs::copy(folder.path().join("pki/ca.key"), folder.path().join("pki/server.key")).expect("writable");
+    let output = ldop(folder.path(), &["check"]);
+    exits(&output, 78);
+    assert!(out(&output).contains("tls.key: pki/server.key is not the key of pki/server.crt"), "{}", out(&output));
+
+    fs::remove_file(folder.path().join("pki/ca.crt")).expect("ours");
+    fs::write(folder.path().join("pki/server.crt"), "nothing").expect("writable");
+    let text = out(&ldop(folder.path(), &["check"]));
+    assert!(text.contains("tls.ca: pki/ca.crt cannot be read"), "{text}");
+    assert!(text.contains("tls.cert: pki/server.crt is not well-formed PEM of certificates"), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn check_notices_a_key_that_everybody_can_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = province();
+    let key = folder.path().join("pki/server.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).expect("ours");
+    let output = ldop(folder.path(), &["check"]);
+    exits(&output, 78);
+    assert!(out(&output).contains("open to everybody (mode 0644)"), "{}", out(&output));
+}
+
+#[test]
+fn check_can_look_at_definitions_or_a_client_alone() {
+    let folder = province();
+    exits(&ldop(folder.path(), &["check", "schemas"]), 0);
+    exits(&ldop(folder.path(), &["check", "schemas/agreements"]), 78);
+    exits(&ldop(folder.path(), &["check", "--partial", "schemas/agreements"]), 0);
+
+    let empty = tempfile::tempdir().expect("temporary folder");
+    exits(&ldop(empty.path(), &["check"]), 2);
+    fs::write(empty.path().join("ldop.toml"), "[client]\nhub = \"http://hub:7443\"\n").expect("writable");
+    let output = ldop(empty.path(), &["check"]);
+    exits(&output, 78);
+    assert!(out(&output).contains("client.hub: \"http://hub:7443\" stands here; expected an address"));
+}
+
+#[test]
+fn pki_issues_what_show_tells_and_overwrites_nothing_unasked() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let ldop = |arguments: &[&str]| ldop(folder.path(), arguments);
+    exits(&ldop(&["pki", "issue", "--system", "a/b"]), 74); // there is no authority yet
+    exits(&ldop(&["pki", "init", "--server-name", "hub.example"]), 0);
+    exits(&ldop(&["pki", "init"]), 73);
+    let issued = ldop(&["pki", "issue", "--system", "so-tu-phap/ho-tich", "--output", "json"]);
+    exits(&issued, 0);
+    let json: Value = serde_json::from_slice(&issued.stdout).expect("one document");
+    assert_eq!(json["identity"], "spiffe://ldop.gialai.example/agency/so-tu-phap/system/ho-tich");
+    let certificate = json["certificate"].as_str().expect("a path").to_owned();
+    exits(&ldop(&["pki", "issue", "--system", "so-tu-phap/ho-tich"]), 73);
+    exits(&ldop(&["pki", "issue", "--system", "so-tu-phap/ho-tich", "--force"]), 0);
+    exits(&ldop(&["pki", "issue", "--operator", "so-khcn/an", "--days", "1"]), 0);
+
+    let show = ldop(&["pki", "show", &certificate, "pki/server.crt", "pki/ca.crt"]);
+    exits(&show, 0);
+    let text = out(&show);
+    assert!(text.contains("spiffe://ldop.gialai.example/agency/so-tu-phap/system/ho-tich"), "{text}");
+    assert!(text.contains("89 days left") && text.contains("hub.example") && text.contains("an authority"), "{text}");
+}
+
+#[test]
+fn pki_refuses_what_cannot_be() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let ldop = |arguments: &[&str]| ldop(folder.path(), arguments);
+    exits(&ldop(&["pki", "init"]), 0);
+    for arguments in [
+        &["pki", "issue"][..],
+        &["pki", "issue", "--system", "so-tu-phap"],
+        &["pki", "issue", "--system", "So Tu Phap/x"],
+        &["pki", "issue", "--system", "a/b", "--operator", "a/c"],
+        &["pki", "issue", "--system", "a/b", "--trust-domain", "Gia Lai"],
+        &["pki", "issue", "--system", "a/b", "--days", "0"],
+        &["pki", "show"],
+    ] {
+        exits(&ldop(arguments), 2);
+    }
+    exits(&ldop(&["pki", "show", "gone.crt"]), 74);
+    fs::write(folder.path().join("broken.crt"), "nothing").expect("writable");
+    let output = ldop(&["pki", "show", "broken.crt"]);
+    exits(&output, 2);
+    assert!(err(&output).contains("broken.crt"));
+    let output = ldop(&["pki", "show", "pki/ca.key"]);
+    assert!(!err(&output).contains("PRIVATE KEY") && !out(&output).contains("PRIVATE KEY"));
+}
+
+#[test]
+fn without_a_hub_client_commands_say_so_and_end_in_time() {
+    let folder = province();
+    // Nothing listens on this port: it was bound a moment ago and is free again.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+    let hub = format!("https://127.0.0.1:{port}");
+    let output = ldop(folder.path(), &["status", "--hub", &hub, "--patience", "1"]);
+    exits(&output, 3);
+    assert!(err(&output).contains("cannot reach") && err(&output).contains("refused"), "{}", err(&output));
+    let output = ldop(folder.path(), &["status", "--hub", &hub, "--patience", "1", "--output", "json"]);
+    exits(&output, 3);
+    let json: Value = serde_json::from_slice(&output.stderr).expect("one document");
+    assert_eq!(json["error"]["exit_code"], 3);
+}
+
+#[test]
+fn client_commands_say_what_is_not_given() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let output = ldop(folder.path(), &["status"]);
+    exits(&output, 2);
+    assert!(err(&output).contains("--hub") && err(&output).contains("LDOP_HUB"), "{}", err(&output));
+    let output = ldop(folder.path(), &["status", "--hub", "hub:7443"]);
+    exits(&output, 2);
+    assert!(err(&output).contains("https://host:port"));
+    let arguments = ["status", "--hub", "https://hub:7443", "--ca", "gone", "--cert", "gone", "--key", "gone"];
+    let output = ldop(folder.path(), &arguments);
+    exits(&output, 74);
+    assert!(err(&output).contains("gone"));
+}
+
+#[test]
+fn apply_and_publish_look_at_their_input_before_they_connect() {
+    let folder = province();
+    fs::write(folder.path().join("schemas/dictionary/x.toml"), "[[elemnt]]\n").expect("writable");
+    let output = ldop(folder.path(), &["apply", "schemas"]);
+    exits(&output, 78);
+    assert!(err(&output).contains("schemas/dictionary/x.toml:1:3: elemnt: unknown key"), "{}", err(&output));
+    let publish = |file: &str, more: &[&str]| {
+        let mut arguments = vec!["publish", file, "--dataset", "communes", "--stage", "live"];
+        arguments.extend(more);
+        ldop(folder.path(), &arguments)
+    };
+    exits(&publish("gone.jsonl", &[]), 74);
+    exits(&publish("schemas", &[]), 2);
+    exits(&publish("ldop.toml", &["--delimiter", "ab"]), 2);
+    exits(&ldop(folder.path(), &["publish", "x", "--dataset", "Communes", "--stage", "live"]), 2);
+    exits(&ldop(folder.path(), &["publish", "x", "--dataset", "communes"]), 2);
+    exits(&ldop(folder.path(), &["exchange", "17", "--dataset", "communes", "--stage", "live"]), 2);
+    exits(&ldop(folder.path(), &["subscribe", "--agreement", "x", "--from", "yesterday"]), 2);
+}
+
+#[test]
+fn help_shows_examples_and_exit_codes() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let output = ldop(folder.path(), &["--help"]);
+    exits(&output, 0);
+    assert!(out(&output).contains("Exit codes:") && out(&output).contains("ldop init province"));
+    for command in ["init", "check", "apply", "publish", "subscribe", "status", "exchange", "pki"] {
+        let output = ldop(folder.path(), &[command, "--help"]);
+        exits(&output, 0);
+        assert!(out(&output).contains("Examples:"), "{command}");
+    }
+    exits(&ldop(folder.path(), &["aply"]), 2);
+    assert!(err(&ldop(folder.path(), &["aply"])).contains("'apply'"));
+}
