@@ -46,6 +46,13 @@ pub struct Cli {
 /// What can be asked for.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Starts the hub.
+    Serve(commands::serve::Args),
+    /// Moves real data through a hub of its own that is killed on the way, and audits the result.
+    Demo(crate::demo::Args),
+    /// One provider or consumer of a demo; started by the demo.
+    #[command(hide = true)]
+    DemoWorker(crate::demo::worker::Args),
     /// Makes a working folder: configuration, development PKI, sample definitions.
     Init(commands::init::Args),
     /// Checks configuration and definitions without starting or sending anything.

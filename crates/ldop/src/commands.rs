@@ -6,6 +6,7 @@ pub mod exchange;
 pub mod init;
 pub mod pki;
 pub mod publish;
+pub mod serve;
 pub mod status;
 pub mod subscribe;
 
@@ -17,6 +18,7 @@ use crate::{
     cli::{Cli, Command},
     connect::Context,
     failure::{Exit, Failure},
+    output::Output,
 };
 
 /// Does what the command line asks for.
@@ -27,6 +29,9 @@ use crate::{
 pub fn run(cli: Cli) -> Result<Exit, Failure> {
     let context = Context { output: cli.output, config: cli.config };
     match cli.command {
+        Command::Serve(args) => serve::run(&context, &args),
+        Command::Demo(args) => demo(&crate::demo::run(&args, context.output == Output::Json)),
+        Command::DemoWorker(args) => demo(&crate::demo::worker::run(&args).map(|()| 0)),
         Command::Init(args) => init::run(&context, &args),
         Command::Check(args) => check::run(&context, &args),
         Command::Pki(args) => pki::run(&context, &args),
@@ -35,6 +40,14 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Subscribe(args) => wait(subscribe::run(&context, args)),
         Command::Status(args) => wait(status::run(&context, args)),
         Command::Exchange(args) => wait(exchange::run(&context, args)),
+    }
+}
+
+fn demo(result: &anyhow::Result<u8>) -> Result<Exit, Failure> {
+    match result {
+        Ok(0) => Ok(Exit::Ok),
+        Ok(_) => Err(Failure::Audit),
+        Err(error) => Err(Failure::Demo(format!("{error:#}"))),
     }
 }
 

@@ -4,9 +4,11 @@ mod cli;
 mod commands;
 mod config;
 mod connect;
+mod demo;
 mod failure;
 mod output;
 mod sample;
+mod serve;
 
 use std::process::ExitCode;
 

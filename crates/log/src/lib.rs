@@ -17,6 +17,6 @@ pub mod kafka;
 pub mod port;
 
 pub use port::{
-    AppendFuture, Appended, Appender, Cleanup, Entry, EngineInfo, Fetched, LogError, MessageLog, NewEntry, Offset, Partition,
-    TopicName, TopicSpec, Watermarks,
+    AppendFuture, Appended, Appender, Cleanup, EngineInfo, Entry, Fetched, LogError, MessageLog, NewEntry, Offset,
+    Partition, TopicName, TopicSpec, Watermarks,
 };
