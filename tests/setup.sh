@@ -20,7 +20,7 @@ flock 9 # one at a time: several test runs may begin together
 : >"$log"
 export DEBIAN_FRONTEND=noninteractive GOBIN=$tools GOFLAGS=-buildvcs=false
 
-have() { command -v "$1" >/dev/null 2>&1; }
+have() { type -P "$1" >/dev/null; }
 
 fail() {
     echo "tests/setup.sh: $1" >&2
@@ -33,7 +33,7 @@ fail() {
 quiet() { "$@" >>"$log" 2>&1 </dev/null; }
 
 apt_updated=
-apt() {
+apt_get() {
     have apt-get || return 1
     if [ -z "$apt_updated" ]; then
         quiet apt-get update || true
@@ -43,12 +43,12 @@ apt() {
 }
 
 apt_install() {
-    [ "$(id -u)" = 0 ] && apt install -y --no-install-recommends "$@"
+    [ "$(id -u)" = 0 ] && apt_get install -y --no-install-recommends "$@"
 }
 
 java_major() { java -version 2>&1 | sed -nE 's/.*version "([0-9]+).*/\1/p' | head -n 1; }
 
-kafka() {
+fetch_kafka() {
     local pom=$root/tests/kafka/pom.xml stamp=$libs/.pom.xml
     if ! have java || [ "$(java_major)" -lt 17 ]; then
         apt_install openjdk-17-jre-headless || fail "the Kafka broker needs Java 17 or later"
@@ -66,17 +66,17 @@ kafka() {
 promtool_from_apt() {
     local unpacked
     unpacked=$(mktemp -d)
-    (cd "$unpacked" && apt download prometheus && quiet dpkg-deb -x prometheus_*.deb .) \
+    (cd "$unpacked" && apt_get download prometheus && quiet dpkg-deb -x prometheus_*.deb .) \
         && install -m 755 "$unpacked/usr/bin/promtool" "$tools/promtool"
     local result=$?
     rm -rf "$unpacked"
     return $result
 }
 
-promtool() {
+fetch_promtool() {
     [ -x "$tools/promtool" ] && return
     if have promtool; then
-        ln -sf "$(command -v promtool)" "$tools/promtool"
+        ln -sf "$(type -P promtool)" "$tools/promtool"
     else
         promtool_from_apt \
             || { have go && quiet go install "github.com/prometheus/prometheus/cmd/promtool@v$PROMTOOL"; } \
@@ -84,7 +84,7 @@ promtool() {
     fi
 }
 
-buf() {
+fetch_buf() {
     [ -x "$tools/buf" ] && return
     if have npm && quiet npm install --prefix "$tools/npm" --no-audit --no-fund "@bufbuild/buf@$BUF"; then
         ln -sf "npm/node_modules/.bin/buf" "$tools/buf"
@@ -94,7 +94,7 @@ buf() {
         || fail "buf: neither npm (@bufbuild/buf) nor go could fetch it"
 }
 
-grpcurl() {
+fetch_grpcurl() {
     [ -x "$tools/grpcurl" ] && return
     { have go && quiet go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@v$GRPCURL"; } \
         || { [ "$(id -u)" = 0 ] && have apt-get && ! have go && apt_install golang-go \
@@ -102,7 +102,7 @@ grpcurl() {
         || fail "grpcurl: go could not fetch it"
 }
 
-kafka
-promtool
-buf
-grpcurl
+fetch_kafka
+fetch_promtool
+fetch_buf
+fetch_grpcurl

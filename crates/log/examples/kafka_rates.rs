@@ -25,7 +25,7 @@ use rdkafka::{
     config::FromClientConfigAndContext as _,
     consumer::{BaseConsumer, Consumer as _},
     error::RDKafkaErrorCode,
-    message::{DeliveryResult, Header, OwnedHeaders},
+    message::{DeliveryResult, Header, Headers as _, OwnedHeaders},
     producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
 };
 
@@ -117,7 +117,7 @@ fn raw_append(address: &str, topic: &str, values: &[Bytes], linger: &str) -> Res
             if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
                 return Err(error.into());
             }
-            producer.poll(Duration::from_millis(1));
+            std::thread::park_timeout(Duration::from_millis(1));
             record = again;
         }
     }
@@ -169,7 +169,10 @@ fn raw_read(address: &str, topic: &str, count: usize) -> Result<Rate> {
     let (mut seen, mut bytes) = (0, 0);
     while seen < count {
         if let Some(message) = consumer.poll(Duration::from_millis(100)) {
-            bytes += message?.payload().map_or(0, <[u8]>::len);
+            let message = message?;
+            // What any reader needs; librdkafka parses headers only when asked for.
+            bytes += message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len);
+            bytes += message.headers().map_or(0, |h| h.iter().filter_map(|h| h.value).map(<[u8]>::len).sum());
             seen += 1;
         }
     }
@@ -212,6 +215,7 @@ async fn main() -> Result<()> {
     let values: Vec<_> = (0..count).map(value).collect();
     engine_append(&log, partition("warm")?, &values).await?;
     raw_append(&address, "warm", &values, &linger)?;
+    println!("append  raw with librdkafka's own linger of 5 ms: {}", raw_append(&address, "raw", &values, "5")?);
     for round in 1..=4 {
         let raw = raw_append(&address, "raw", &values, &linger)?;
         let engine = engine_append(&log, partition("engine")?, &values).await?;

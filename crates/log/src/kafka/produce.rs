@@ -29,8 +29,9 @@ use self::batch::{Batch, Fate};
 use super::context::Context;
 use crate::port::{AppendFuture, Appended, Appender, LogError, NewEntry, Offset, Partition};
 
-/// How long the polling thread sleeps when no report comes; also how fast it notices that it should end.
-const POLL: Duration = Duration::from_millis(100);
+/// How long the polling thread sleeps when no report comes; also how fast it notices that it should end. Not shorter: the
+/// binding spins through the last millisecond.
+const POLL: Duration = Duration::from_millis(250);
 /// Purging takes moments; this only keeps a defect from holding a thread for ever.
 const DRAIN: Duration = Duration::from_secs(5);
 /// Counted for each entry on top of its size: what librdkafka keeps about a message.
