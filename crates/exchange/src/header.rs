@@ -1,7 +1,5 @@
 //! What travels beside a record on a dataset topic: the packed `ldop` header and the CloudEvents attributes.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use ldop_contract::record::v1::{RecordHeader, RecordKind};
 use ldop_log::{Entry, NewEntry};
@@ -109,37 +107,62 @@ impl Attributes {
         }
     }
 
-    /// The entry to append for a record.
+    /// The entry to append for a record. One allocation holds everything that is the record's own.
     #[must_use]
     pub fn entry(&self, meta: &RecordMeta, key: Bytes, payload: Bytes) -> NewEntry {
-        let header = RecordHeader {
-            kind: RecordKind::Record.into(),
-            epoch: meta.epoch,
-            exchange_id: Bytes::copy_from_slice(meta.exchange_id.as_bytes()),
-            salt: Bytes::copy_from_slice(&meta.salt),
-            event_time_ms: meta.event_time.0,
-            accepted_time_ms: meta.accepted_time.0,
-            schema_version: meta.schema_version,
-            dataset_version: meta.dataset_version,
-            scope: meta.scope.0,
-            flags: 0,
-            writer: Bytes::new(),
-            commitment: Bytes::copy_from_slice(&meta.commitment),
-        };
-        let id = meta.exchange_id.to_string();
+        let mut own = Vec::with_capacity(UUID_TEXT + RECORD_HEADER_ROOM);
+        own.resize(UUID_TEXT, 0);
+        meta.exchange_id.write_text((&mut own[..UUID_TEXT]).try_into().expect("a UUID's text has this length"));
+        encode_record_header(meta, &mut own);
+        let own = Bytes::from(own);
         NewEntry {
             key: Some(key),
             value: Some(payload),
             headers: vec![
                 (CE_SPECVERSION, Bytes::from_static(b"1.0")),
-                (CE_ID, Bytes::from(id)),
+                (CE_ID, own.slice(..UUID_TEXT)),
                 (CE_SOURCE, self.source.clone()),
                 (CE_TYPE, self.kind.clone()),
-                (LDOP_HEADER, Bytes::from(header.encode_to_vec())),
+                (LDOP_HEADER, own.slice(UUID_TEXT..)),
             ],
             timestamp: meta.accepted_time,
         }
     }
+}
+
+/// Length of a UUID's hyphenated text.
+const UUID_TEXT: usize = 36;
+/// Room for an encoded record header: 3 byte fields of 16, 16 and 32, and at most 8 varints or fixed numbers.
+const RECORD_HEADER_ROOM: usize = 160;
+
+/// Writes what `RecordHeader { kind: RECORD, .. }.encode` would, without making its byte fields first; a test holds the
+/// two together.
+fn encode_record_header(meta: &RecordMeta, out: &mut Vec<u8>) {
+    use prost::encoding::{WireType, encode_key, encode_varint};
+    let number = |tag: u32, value: u64, out: &mut Vec<u8>| {
+        if value != 0 {
+            encode_key(tag, WireType::Varint, out);
+            encode_varint(value, out);
+        }
+    };
+    let bytes = |tag: u32, value: &[u8], out: &mut Vec<u8>| {
+        encode_key(tag, WireType::LengthDelimited, out);
+        encode_varint(value.len() as u64, out);
+        out.extend_from_slice(value);
+    };
+    number(1, RecordKind::Record as u64, out);
+    number(2, meta.epoch, out);
+    bytes(3, meta.exchange_id.as_bytes(), out);
+    bytes(4, &meta.salt, out);
+    number(5, meta.event_time.0 as u64, out);
+    number(6, meta.accepted_time.0 as u64, out);
+    number(7, u64::from(meta.schema_version), out);
+    number(8, u64::from(meta.dataset_version), out);
+    if meta.scope.0 != 0 {
+        encode_key(9, WireType::SixtyFourBit, out);
+        out.extend_from_slice(&meta.scope.0.to_le_bytes());
+    }
+    bytes(12, &meta.commitment, out);
 }
 
 /// The entry with which a writer takes a partition over. Its key is the marker's own, so compaction keeps the last.
@@ -250,11 +273,10 @@ pub fn dataset_topic(stage: Stage, dataset: &DatasetName) -> ldop_log::TopicName
     ldop_log::TopicName::parse(&format!("ldop.{stage}.{dataset}")).expect("a dataset name fits a topic name")
 }
 
-/// Shared name, for places that keep one for each record.
-pub type SharedName = Arc<str>;
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     /// Vectors of Kafka's own UtilsTest (facts), as unsigned.
@@ -269,6 +291,49 @@ mod tests {
             ("abc", 479_470_107),
         ] {
             assert_eq!(murmur2(key.as_bytes()), hash as u32, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_header_is_written_as_prost_writes_it() {
+        for event_time in [0, -5, 1_700_000_000_000] {
+            let meta = RecordMeta {
+                epoch: 65_537,
+                exchange_id: ExchangeId::new(),
+                scope: Scope(0x0102_0304_0506_0708),
+                salt: [1; 16],
+                commitment: [2; 32],
+                event_time: TimestampMs(event_time),
+                accepted_time: TimestampMs::now(),
+                schema_version: 3,
+                dataset_version: 4,
+            };
+            let header = RecordHeader {
+                kind: RecordKind::Record.into(),
+                epoch: meta.epoch,
+                exchange_id: Bytes::copy_from_slice(meta.exchange_id.as_bytes()),
+                salt: Bytes::copy_from_slice(&meta.salt),
+                event_time_ms: meta.event_time.0,
+                accepted_time_ms: meta.accepted_time.0,
+                schema_version: meta.schema_version,
+                dataset_version: meta.dataset_version,
+                scope: meta.scope.0,
+                flags: 0,
+                writer: Bytes::new(),
+                commitment: Bytes::copy_from_slice(&meta.commitment),
+            };
+            let mut written = Vec::new();
+            encode_record_header(&meta, &mut written);
+            assert_eq!(written, header.encode_to_vec());
+            assert!(written.len() <= RECORD_HEADER_ROOM);
+
+            let system = SystemId::parse("a/b").expect("id");
+            let attributes = Attributes::new(&system, Stage::Live, &DatasetName::parse("d").expect("name"));
+            let entry = attributes.entry(&meta, Bytes::from_static(b"k"), Bytes::from_static(b"{}"));
+            let headers = entry.headers.into_iter().map(|(name, value)| (Arc::from(name), value)).collect();
+            let read = Entry { offset: 0, key: entry.key, value: entry.value, headers, timestamp: entry.timestamp };
+            assert_eq!(stamp(&read), Ok(Stamp::Record(meta)));
+            assert_eq!(read.header("ce_id").map(|id| id.to_vec()), Some(meta.exchange_id.to_string().into_bytes()));
         }
     }
 

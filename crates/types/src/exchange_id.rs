@@ -54,6 +54,11 @@ impl ExchangeId {
         &self.0
     }
 
+    /// Writes the hyphenated text form.
+    pub fn write_text(&self, out: &mut [u8; 36]) {
+        Uuid::from_bytes(self.0).hyphenated().encode_lower(out);
+    }
+
     /// The time the id was made, from its first 48 bits.
     #[must_use]
     pub fn time(&self) -> TimestampMs {

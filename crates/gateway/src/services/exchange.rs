@@ -319,13 +319,23 @@ impl Reader {
 impl Batch {
     async fn answer(self) -> Result<wire::PublishStreamResponse, Status> {
         let verdicts = self.ticket.verdicts().await.map_err(status::of_reason)?;
+        // One allocation for the byte fields of all receipts.
+        let mut fixed = Vec::with_capacity(verdicts.len() * RECEIPT_BYTES);
+        for verdict in &verdicts {
+            if let Verdict::Accepted(receipt) = verdict {
+                put_receipt_bytes(receipt, &mut fixed);
+            }
+        }
+        let mut fixed = Bytes::from(fixed);
         let results = verdicts
             .into_iter()
             .zip(self.first_sequence..)
             .map(|(verdict, sequence)| {
                 use wire::publish_result::Outcome;
                 let outcome = match verdict {
-                    Verdict::Accepted(receipt) => Outcome::Receipt(receipt_to_wire(receipt)),
+                    Verdict::Accepted(receipt) => {
+                        Outcome::Receipt(receipt_with_bytes(receipt, &fixed.split_to(RECEIPT_BYTES)))
+                    }
                     Verdict::Refused(refusal) => Outcome::Refusal(refusal_to_wire(refusal)),
                 };
                 wire::PublishResult { sequence, outcome: Some(outcome) }
@@ -469,14 +479,23 @@ fn open_from_wire(open: wire::SubscribeOpen) -> Result<OpenSubscription, Status>
     }
 }
 
+/// Bytes a receipt carries: exchange id, commitment, salt.
+const RECEIPT_BYTES: usize = 16 + 32 + 16;
+
 fn receipt_to_wire(receipt: Receipt) -> wire::Receipt {
+    let mut fixed = Vec::with_capacity(RECEIPT_BYTES);
+    put_receipt_bytes(&receipt, &mut fixed);
+    receipt_with_bytes(receipt, &Bytes::from(fixed))
+}
+
+fn put_receipt_bytes(receipt: &Receipt, out: &mut Vec<u8>) {
+    out.extend_from_slice(receipt.meta.exchange_id.as_bytes());
+    out.extend_from_slice(&receipt.meta.commitment);
+    out.extend_from_slice(&receipt.meta.salt);
+}
+
+fn receipt_with_bytes(receipt: Receipt, fixed: &Bytes) -> wire::Receipt {
     let meta = &receipt.meta;
-    // One allocation for the three.
-    let mut fixed = Vec::with_capacity(64);
-    fixed.extend_from_slice(meta.exchange_id.as_bytes());
-    fixed.extend_from_slice(&meta.commitment);
-    fixed.extend_from_slice(&meta.salt);
-    let fixed = Bytes::from(fixed);
     wire::Receipt {
         exchange_id: fixed.slice(0..16),
         partition: receipt.partition,
@@ -521,11 +540,13 @@ fn delivery_to_wire(delivery: Delivery) -> wire::SubscribeResponse {
     use wire::subscribe_response::Message;
     let message = match delivery {
         Delivery::Batch { partition, records, next } => {
+            let ids: Vec<u8> = records.iter().flat_map(|record| *record.exchange_id.as_bytes()).collect();
+            let mut ids = Bytes::from(ids);
             let records = records
                 .into_iter()
                 .map(|record| wire::DeliveredRecord {
                     offset: record.offset,
-                    exchange_id: Bytes::copy_from_slice(record.exchange_id.as_bytes()),
+                    exchange_id: ids.split_to(16),
                     payload: record.payload,
                     event_time_ms: record.event_time.0,
                     accepted_time_ms: record.accepted_time.0,
