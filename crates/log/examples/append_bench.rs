@@ -1,6 +1,6 @@
 //! Measures the embedded engine against a bare SQLite writer of the same bytes.
 //!
-//! `cargo run --release -p ldop-log --example append_bench -- [seconds per figure] [directory]`
+//! `cargo run --release -p ldop-log --example append_bench -- [seconds per figure] [directory] [batch size]`
 //!
 //! The bare writer is what a careful first version would be: one thread, WAL, synchronous=FULL, one row per record,
 //! one transaction for all that waits. Both get the same records of 1 KiB, from the same writers, in the same way. Every
@@ -25,6 +25,10 @@ use ldop_log::{
 use ldop_types::TimestampMs;
 use tokio::sync::oneshot;
 
+/// The allocator of the hub's binary: fetched rows are large, and the system's gives each back to the kernel.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PARTITIONS: u32 = 8;
 const RECORD: usize = 1_024;
 /// Writers, batches each keeps on its way, records in a batch.
@@ -34,25 +38,30 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let seconds = args.next().map_or(3.0, |s| s.parse().expect("seconds"));
     let dir = args.next().map(PathBuf::from);
+    let only = args.next().map(|s| s.parse().expect("batch size"));
     let scratch = match &dir {
         Some(dir) => tempfile::tempdir_in(dir),
         None => tempfile::tempdir(),
     };
     let scratch = scratch.expect("scratch directory");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("runtime");
-    runtime.block_on(measure(scratch.path(), Duration::from_secs_f64(seconds)));
+    runtime.block_on(measure(scratch.path(), Duration::from_secs_f64(seconds), only));
 }
 
-async fn measure(dir: &Path, time: Duration) {
-    println!("{:<34} {:>14} {:>14} {:>7}", "1 KiB records, durable", "bare rec/s", "embedded rec/s", "ratio");
-    for (writers, window, batch) in LOADS {
-        let bare = Arc::new(Bare::open(&dir.join(format!("bare-{writers}-{batch}.sqlite"))));
+async fn measure(dir: &Path, time: Duration, only: Option<usize>) {
+    println!("1 KiB records, durable; processor time with the writers' own\n");
+    println!(
+        "{:<32} {:>12} {:>8} {:>14} {:>8} {:>7}",
+        "load", "bare rec/s", "us/rec", "embedded rec/s", "us/rec", "ratio"
+    );
+    for (writers, window, batch) in LOADS.into_iter().filter(|load| only.is_none_or(|only| load.2 == only)) {
+        let writer = Arc::new(Bare::open(&dir.join(format!("bare-{writers}-{batch}.sqlite"))));
         let submit = {
-            let bare = bare.clone();
-            move |partition, batch| bare.append(partition, batch)
+            let writer = writer.clone();
+            move |partition, batch| writer.append(partition, batch)
         };
-        let (bare_rate, _) = load(writers, window, batch, time, submit).await;
-        drop(bare);
+        let bare = load(writers, window, batch, time, submit).await;
+        drop(writer);
 
         let log = EmbeddedLog::open(Config::new(dir.join(format!("log-{writers}-{batch}")))).expect("open");
         let partitions = topic(&log).await;
@@ -61,17 +70,24 @@ async fn measure(dir: &Path, time: Duration) {
             appenders.push(log.appender(partition.clone()).await.expect("appender"));
         }
         let submit = move |partition: u32, batch| appenders[partition as usize].append(batch).expect("taken");
-        let (rate, latency) = load(writers, window, batch, time, submit).await;
+        let measured = load(writers, window, batch, time, submit).await;
         println!(
-            "{:<34} {bare_rate:>14.0} {rate:>14.0} {:>6.2}x   embedded p50 {:?} p99 {:?}",
+            "{:<32} {:>12.0} {:>8.2} {:>14.0} {:>8.2} {:>6.2}x   embedded p50 {:?} p99 {:?}",
             format!("{writers} writers x {window} x batch {batch}"),
-            rate / bare_rate,
-            latency[latency.len() / 2],
-            latency[latency.len() * 99 / 100],
+            bare.rate,
+            bare.cost,
+            measured.rate,
+            measured.cost,
+            measured.rate / bare.rate,
+            measured.latencies[measured.latencies.len() / 2],
+            measured.latencies[measured.latencies.len() * 99 / 100],
         );
         log.close(Duration::from_secs(30)).await.expect("close");
     }
-    reading(dir).await;
+    if only.is_none() {
+        reading(dir).await;
+        opening(dir).await;
+    }
 }
 
 async fn topic(log: &Arc<EmbeddedLog>) -> Vec<Partition> {
@@ -81,17 +97,35 @@ async fn topic(log: &Arc<EmbeddedLog>) -> Vec<Partition> {
     (0..PARTITIONS).map(|index| Partition { topic: name.clone(), index }).collect()
 }
 
-/// Lets writers append for a while; returns records per second and the sorted latencies of batches.
+struct Measured {
+    /// Records per second.
+    rate: f64,
+    /// Microseconds of processor time per record, of the whole process.
+    cost: f64,
+    /// Of each batch, sorted.
+    latencies: Vec<Duration>,
+}
+
+/// Processor time of this process so far, in seconds.
+fn processor_time() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    let fields: Vec<_> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+    let ticks = |field: usize| fields[field].parse::<f64>().expect("number");
+    // utime and stime, in hundredths of a second.
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+/// Lets writers append for a while.
 async fn load(
     writers: u32,
     window: usize,
     batch: usize,
     time: Duration,
     submit: impl Fn(u32, Vec<NewEntry>) -> AppendFuture + Send + Sync + 'static,
-) -> (f64, Vec<Duration>) {
+) -> Measured {
     let submit = Arc::new(submit);
     let count = Arc::new(AtomicU64::new(0));
-    let started = Instant::now();
+    let (started, processor) = (Instant::now(), processor_time());
     let writers = (0..writers).map(|writer| {
         let (submit, count) = (submit.clone(), count.clone());
         tokio::spawn(async move {
@@ -114,9 +148,11 @@ async fn load(
         })
     });
     let mut latencies: Vec<_> = join_all(writers).await.into_iter().flat_map(|w| w.expect("writer")).collect();
-    let rate = count.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64();
+    let count = count.load(Ordering::Relaxed) as f64;
+    let rate = count / started.elapsed().as_secs_f64();
+    let cost = (processor_time() - processor) * 1e6 / count;
     latencies.sort_unstable();
-    (rate, latencies)
+    Measured { rate, cost, latencies }
 }
 
 /// Bytes that do not compress.
@@ -186,6 +222,56 @@ async fn read_through(log: &Arc<EmbeddedLog>, partition: &Partition, from: u64, 
         at = fetched.next;
     }
     bytes as f64 / started.elapsed().as_secs_f64() / 1e6
+}
+
+/// A store of many partitions and a million records.
+async fn opening(dir: &Path) {
+    const TOPICS: usize = 1_000;
+    const RECORDS: usize = 1_000_000;
+    let config = Config::new(dir.join("open"));
+    let log = EmbeddedLog::open(config.clone()).expect("open");
+    let names: Vec<_> = (0..TOPICS).map(|i| TopicName::parse(&format!("topic-{i}")).expect("good name")).collect();
+    let spec = |name: &TopicName| TopicSpec { name: name.clone(), partitions: 4, cleanup: Cleanup::Compact };
+    let started = Instant::now();
+    log.ensure_topics(names.iter().map(spec).collect()).await.expect("topics");
+    println!("\n{TOPICS} topics of 4 partitions made in {:?}", started.elapsed());
+    let started = Instant::now();
+    let mut appenders = Vec::new();
+    for name in &names {
+        for index in 0..4 {
+            appenders.push(log.appender(Partition { topic: name.clone(), index }).await.expect("appender"));
+        }
+    }
+    println!("{} appenders opened in {:?}", appenders.len(), started.elapsed());
+    let (pool, mut serial, per_partition) = (noise(1), 0, RECORDS / TOPICS / 4);
+    let mut on_their_way = FuturesUnordered::new();
+    for _ in 0..10 {
+        for appender in &appenders {
+            let mut records: Vec<_> = (0..per_partition / 10).map(|_| record(&pool, &mut serial)).collect();
+            records.iter_mut().for_each(|r| r.value = r.value.as_ref().map(|v| v.slice(..100)));
+            on_their_way.push(appender.append(records).expect("taken"));
+            if on_their_way.len() == 1_000 {
+                on_their_way.next().await.expect("one").expect("acknowledged");
+            }
+        }
+    }
+    while let Some(appended) = on_their_way.next().await {
+        appended.expect("acknowledged");
+    }
+    // As a crash would leave it, with a write-ahead log to recover, and as closing leaves it.
+    let crashed = dir.join("crashed");
+    std::fs::create_dir(&crashed).expect("directory");
+    for name in ["log.sqlite", "log.sqlite-wal", "watermark"] {
+        std::fs::copy(config.dir.join(name), crashed.join(name)).expect("copy");
+    }
+    log.close(Duration::from_secs(30)).await.expect("close");
+    drop((log, appenders));
+    for (what, dir) in [("after closing", &config.dir), ("after a crash", &crashed)] {
+        let started = Instant::now();
+        let log = EmbeddedLog::open(Config::new(dir)).expect("open");
+        println!("{RECORDS} records in {} partitions opened {what} in {:?}", TOPICS * 4, started.elapsed());
+        log.close(Duration::from_secs(30)).await.expect("close");
+    }
 }
 
 /// Partition, records, and where to tell that they are durable.

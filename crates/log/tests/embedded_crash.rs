@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, stream::FuturesOrdered};
 use ldop_log::{
-    Cleanup, Entry, MessageLog, NewEntry, Partition, TopicName, TopicSpec,
+    Cleanup, Entry, LogError, MessageLog, NewEntry, Partition, TopicName, TopicSpec,
     embedded::{Compaction, Config, EmbeddedLog, OpenError},
 };
 use ldop_types::TimestampMs;
@@ -192,6 +192,37 @@ fn a_second_process_is_refused_until_the_first_is_dead() {
     assert!(matches!(refused, OpenError::InUse { holder, .. } if holder == Some(child.id())));
     child.kill();
     EmbeddedLog::open(Config::new(dir.path())).expect("open after its death");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_keeps_to_its_deadline() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let log = open(dir.path()).await;
+    let appender = log.appender(kept(0)).await.expect("appender");
+    appender.append(vec![entry("k".into(), "before", 0)]).expect("taken").await.expect("acknowledged");
+    let blocker = rusqlite::Connection::open(dir.path().join("log.sqlite")).expect("open");
+    blocker.busy_timeout(Duration::from_secs(10)).expect("timeout");
+    blocker.execute_batch("BEGIN IMMEDIATE").expect("take the write lock");
+    let on_their_way: Vec<_> =
+        (0..100).map(|i| appender.append(vec![entry("k".into(), "late", i)]).expect("taken")).collect();
+    let started = std::time::Instant::now();
+    let closed = log.close(Duration::from_millis(100)).await;
+    assert!(matches!(closed, Err(LogError::Unknown { .. })), "{closed:?}");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    drop(blocker);
+    // Each one is told its fate: written, or not and never.
+    let mut written = 1;
+    for append in on_their_way {
+        match append.await {
+            Ok(_) => written += 1,
+            Err(error) => {
+                assert!(matches!(error, LogError::Unavailable { .. } | LogError::AppenderFailed), "{error:?}")
+            }
+        }
+    }
+    log.close(Duration::from_secs(30)).await.expect("closed in the end");
+    drop(log);
+    assert_eq!(read_all(&open(dir.path()).await, &kept(0)).await.len(), written);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

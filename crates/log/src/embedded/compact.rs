@@ -231,6 +231,7 @@ impl Pass<'_> {
         if from >= self.end {
             return Ok(None);
         }
+        self.upkeep.go_on()?;
         let (mut rows, mut bytes) = (Vec::new(), 0);
         let read = queries.rows(self.id, from, self.end, |meta, row| {
             if meta.next > from {

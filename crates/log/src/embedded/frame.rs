@@ -10,7 +10,7 @@
 //! its partition and offset, so a frame that was moved, swapped or cut is told as surely as one whose bytes changed.
 //! `delta` is the offset less the row's base: merging rows rewrites deltas and nothing else.
 
-use std::{ops::Range, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use crc32c::{crc32c, crc32c_append};
@@ -27,12 +27,19 @@ const ABSENT: u32 = u32::MAX;
 const SHARED_NAMES: usize = 32;
 
 /// One row: the entries of `base..next` that are held.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Row {
     pub base: Offset,
     /// End of the row, gaps at its end included.
     pub next: Offset,
     pub frames: Bytes,
+}
+
+impl fmt::Debug for Row {
+    /// Never the frames: they hold what agencies exchanged.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "row {}..{} of {} bytes", self.base, self.next, self.frames.len())
+    }
 }
 
 /// What is wrong with a frame, and where.
@@ -312,7 +319,6 @@ impl Iterator for Frames<'_> {
 }
 
 /// Entries gathered for one fetch.
-#[derive(Debug)]
 pub(super) struct Gathered {
     pub entries: Vec<Entry>,
     names: Names,

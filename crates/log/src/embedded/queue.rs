@@ -29,7 +29,6 @@ pub(super) struct AppenderState {
 }
 
 /// A batch on its way.
-#[derive(Debug)]
 pub(super) struct Batch {
     pub appender: Arc<AppenderState>,
     /// Encoded, not yet placed.

@@ -36,7 +36,7 @@ type Read = Box<dyn FnOnce(&mut Queries<'_>) + Send>;
 pub(super) struct Reads {
     waiting: Mutex<Waiting>,
     filled: Condvar,
-    places: Semaphore,
+    places: Arc<Semaphore>,
     timeout: Duration,
     half_read: Mutex<VecDeque<(u32, Row)>>,
 }
@@ -52,7 +52,7 @@ impl Reads {
         Self {
             waiting: Mutex::default(),
             filled: Condvar::new(),
-            places: Semaphore::new(MAX_QUEUED),
+            places: Arc::new(Semaphore::new(MAX_QUEUED)),
             timeout,
             half_read: Mutex::default(),
         }
@@ -93,10 +93,12 @@ impl Reads {
         read: impl FnOnce(&Self, &mut Queries<'_>) -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, LogError> {
         let answer = async {
-            let _place = self.places.acquire().await.map_err(|_| LogError::Closed)?;
+            let place = self.places.clone().acquire_owned().await.map_err(|_| LogError::Closed)?;
             let (reply, answer) = oneshot::channel();
             let this = self.clone();
             let job: Read = Box::new(move |queries| {
+                // Given back once the read is done, not once the caller went away: the queue stays bounded.
+                let _place = place;
                 // Nobody waits any more: the caller went away or ran out of time.
                 if !reply.is_closed() {
                     let _ = reply.send(read(&this, queries));

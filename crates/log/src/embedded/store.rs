@@ -6,7 +6,7 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, OptionalExtension, Row as SqlRow, Statement, params};
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, Statement, ffi, params};
 
 use super::{frame::Row, watermark::StoreId};
 use crate::port::{LogError, Offset};
@@ -78,12 +78,18 @@ pub(super) enum Use {
 pub(super) fn connect(path: &Path, purpose: Use, busy: Duration) -> rusqlite::Result<Connection> {
     let conn = Connection::open(path)?;
     conn.busy_timeout(busy)?;
+    conn.execute_batch(&format!("PRAGMA page_size={PAGE}"))?;
+    let mode: String = conn.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        let why = "the file system does not carry a write-ahead log".to_owned();
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), Some(why)));
+    }
     // FULL: each commit is fsynced. NORMAL in WAL mode is not durable at power loss.
     // secure_delete: what retention and compaction remove is overwritten, not just unlinked.
-    conn.execute_batch(&format!(
-        "PRAGMA page_size={PAGE}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;
-         PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=ON; PRAGMA trusted_schema=OFF;"
-    ))?;
+    conn.execute_batch(
+        "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;
+         PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=ON; PRAGMA trusted_schema=OFF;",
+    )?;
     conn.execute_batch(match purpose {
         Use::Write => "PRAGMA cache_size=-16384;",
         Use::Read => "PRAGMA cache_size=-4096; PRAGMA query_only=ON;",

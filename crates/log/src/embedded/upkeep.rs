@@ -49,6 +49,11 @@ impl Upkeep {
         }
     }
 
+    /// Fails once the engine is closing.
+    pub fn go_on(&self) -> Result<(), LogError> {
+        if *self.stop.lock() { Err(LogError::Closed) } else { Ok(()) }
+    }
+
     pub fn stop(&self) {
         *self.stop.lock() = true;
         self.wake.notify_all();
@@ -76,16 +81,13 @@ impl Upkeep {
     /// One round over all partitions. True when something was removed.
     fn round(&self, queries: &mut Queries<'_>, compactor: &mut Compactor) -> bool {
         let mut removed = false;
-        for topic in self.topics.all() {
+        for topic in self.topics.all().into_iter().filter(|topic| topic.cleanup != Cleanup::Keep) {
             for index in 0..topic.partition_count() {
-                if *self.stop.lock() {
-                    return removed;
-                }
-                let result = match topic.cleanup {
-                    Cleanup::Keep => break,
+                let result = self.go_on().and_then(|()| match topic.cleanup {
+                    Cleanup::Keep => Ok(false),
                     Cleanup::Delete { retention } => self.retain(queries, &topic, index, retention),
                     Cleanup::Compact => compactor.compact(self, queries, &topic, index),
-                };
+                });
                 match result {
                     Ok(any) => removed |= any,
                     Err(LogError::Closed) => return removed,
