@@ -99,7 +99,7 @@ fetch_grpcurl() {
     { have go && quiet go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@v$GRPCURL"; } \
         || { [ "$(id -u)" = 0 ] && have apt-get && ! have go && apt_install golang-go \
             && quiet go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@v$GRPCURL"; } \
-        || fail "grpcurl: go could not fetch it"
+        || fail "grpcurl: needs Go 1.21 or later to fetch it"
 }
 
 fetch_kafka

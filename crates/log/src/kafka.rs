@@ -230,7 +230,9 @@ impl MessageLog for KafkaLog {
             if self.closed.load(Ordering::Relaxed) {
                 return Err(LogError::Closed);
             }
-            self.topics.ensure(specs).await
+            let new = self.topics.ensure(specs).await?;
+            // A broker tells of its new partitions before it has made them; they are made once it answers for them.
+            self.offsets.wait_for(new, topics::PATIENCE).await
         })
     }
 

@@ -105,14 +105,42 @@ impl Offsets {
         self.ask(partition, Question::At(time)).await
     }
 
+    /// Waits until all of these partitions answer, as often as the timeout passes.
+    pub(super) async fn wait_for(&self, mut partitions: Vec<Partition>, rounds: u32) -> Result<(), LogError> {
+        let mut last = Ok(());
+        for _ in 0..rounds {
+            let asked: Vec<_> = partitions.iter().map(|p| self.submit(p.clone(), Question::End)).collect();
+            let mut silent = Vec::new();
+            for (partition, answer) in partitions.into_iter().zip(asked) {
+                match answer.await.unwrap_or(Err(LogError::Closed)) {
+                    Ok(_) => {}
+                    Err(LogError::Closed) => return Err(LogError::Closed),
+                    Err(error) => {
+                        last = Err(error);
+                        silent.push(partition);
+                    }
+                }
+            }
+            if silent.is_empty() {
+                return Ok(());
+            }
+            partitions = silent;
+        }
+        last
+    }
+
     async fn ask(&self, partition: &Partition, question: Question) -> Answer {
+        self.submit(partition.clone(), question).await.unwrap_or(Err(LogError::Closed))
+    }
+
+    /// Puts a question. Dropped unanswered when the desk is closed.
+    fn submit(&self, partition: Partition, question: Question) -> oneshot::Receiver<Answer> {
         let (reply, answer) = oneshot::channel();
-        match &mut *self.desk.asks.lock() {
-            Some(asks) => asks.push(Ask { partition: partition.clone(), question, reply }),
-            None => return Err(LogError::Closed),
+        if let Some(asks) = &mut *self.desk.asks.lock() {
+            asks.push(Ask { partition, question, reply });
         }
         self.desk.bell.notify_one();
-        answer.await.unwrap_or(Err(LogError::Closed))
+        answer
     }
 
     /// Ends the threads; questions still open are answered with `Closed`.
@@ -209,7 +237,8 @@ fn ask_once(
     asks.keys().map(|partition| (partition.clone(), answer(partition))).collect()
 }
 
-/// Whether an error comes from a partition moving to another leader or a connection just lost.
+/// Whether an error comes from a partition moving to another leader or a connection just lost. Brokers that have just
+/// started may not know a topic yet, so that it is unknown must be heard until the time is up.
 fn is_passing(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
@@ -225,6 +254,9 @@ fn is_passing(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::ReplicaNotAvailable
                 | RDKafkaErrorCode::RequestTimedOut
                 | RDKafkaErrorCode::UnknownLeaderEpoch
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownTopicOrPartition
         )
     )
 }

@@ -17,8 +17,10 @@ use rdkafka::{
 };
 
 use super::{Config, context::Context};
-use crate::port::{Cleanup, LogError, TopicName, TopicSpec};
+use crate::port::{Cleanup, LogError, Partition, TopicName, TopicSpec};
 
+/// New topics are waited for this many times longer than for an answer: brokers write each partition's folder to disk.
+pub(super) const PATIENCE: u32 = 6;
 /// How often a topic just made is looked for.
 const LOOK: Duration = Duration::from_millis(20);
 /// Brokers take up to 10,000 partitions in one request.
@@ -83,10 +85,10 @@ impl Topics {
         self.known.write().remove(name);
     }
 
-    /// Makes the missing ones and compares the others.
-    pub(super) async fn ensure(&self, specs: Vec<TopicSpec>) -> Result<(), LogError> {
+    /// Makes the missing ones and compares the others. Gives the partitions that are new.
+    pub(super) async fn ensure(&self, specs: Vec<TopicSpec>) -> Result<Vec<Partition>, LogError> {
         if specs.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let start = Instant::now();
         let before = self.look(None).await?;
@@ -100,7 +102,7 @@ impl Topics {
             let waiting = names.iter().find(|name| !seen.get(**name).is_some_and(|topic| topic.led));
             match waiting {
                 None => break seen,
-                Some(name) if start.elapsed() > self.config.request_timeout => {
+                Some(name) if start.elapsed() > self.config.request_timeout * PATIENCE => {
                     return Err(LogError::Unavailable {
                         detail: format!("topic {name} has partitions without a leader"),
                     });
@@ -116,12 +118,17 @@ impl Topics {
                 self.compare(spec, seen[name], settings.get(name))?;
             }
         }
+        let new = specs
+            .iter()
+            .filter(|spec| !before.contains_key(spec.name.as_str()))
+            .flat_map(|spec| (0..spec.partitions).map(|index| Partition { topic: spec.name.clone(), index }));
+        let new = new.collect();
         let mut known = self.known.write();
         for spec in specs {
             let compacted = spec.cleanup == Cleanup::Compact;
             known.insert(spec.name, Topic { partitions: spec.partitions, compacted });
         }
-        Ok(())
+        Ok(new)
     }
 
     /// Makes topics; gives back those somebody else made meanwhile.
