@@ -1,0 +1,120 @@
+//! Measures the hub against bare libraries on the same machine, in the same run.
+//!
+//! Absolute rates say more of a machine than of a program, so every figure is a ratio: the hub and something bare do the
+//! same to the same records, by turns, and the median counts. The hub is a process of its own, `ldop serve`, with mutual
+//! TLS, agreements and the sample definitions; the load comes from the client crate. docs/benchmarks.md tells what each
+//! measure is and what it is not.
+//!
+//! - [`settings`], [`table`]: what goes in and what comes out.
+//! - [`corpus`], [`load`], [`world`], [`clock`]: records, the load on the hub, the hub, processor time and memory.
+//! - [`bare_kafka`], [`bare_sqlite`], [`bare_check`]: what the hub is measured against.
+//! - [`road`], [`single`], [`large`]: bulk, reading, single calls; large states.
+
+mod bare_check;
+mod bare_kafka;
+mod bare_sqlite;
+mod clock;
+mod corpus;
+mod large;
+mod load;
+mod road;
+mod settings;
+mod single;
+mod table;
+mod world;
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use crate::{
+    bare_check::Checker,
+    corpus::Corpus,
+    large::Large,
+    road::Road,
+    settings::{Measure, Settings},
+    table::{Row, micros},
+};
+
+// As in the hub, so that client and echo have the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == single::ECHO_COMMAND) {
+        let files: Vec<_> = arguments.map(PathBuf::from).collect();
+        let files = files.try_into().map_err(|_| anyhow::anyhow!("the echo wants three files"))?;
+        return runtime.block_on(single::serve_echo(files));
+    }
+    let settings = Settings::parse();
+    runtime.block_on(measure(&settings))
+}
+
+async fn measure(settings: &Settings) -> anyhow::Result<()> {
+    let program = settings.hub()?;
+    std::fs::create_dir_all(&settings.dir)?;
+    let folder = tempfile::tempdir_in(std::fs::canonicalize(&settings.dir)?).context("make a folder")?;
+    let before = clock::machine();
+    let definitions = world::sample_definitions()?;
+    let corpus = Corpus::make(settings.records())?;
+    eprintln!("{before}; {} records of {} bytes", corpus.len(), corpus.bytes() / corpus.len());
+    let mut checker = Checker::make(folder.path(), &definitions).await?;
+    let mut rows = Vec::new();
+    if settings.wants(Measure::Validation) {
+        rows.push(validation(&mut checker, &corpus, settings)?);
+    }
+    let wants_road = settings.wants(Measure::Subscribe) || settings.wants(Measure::Single);
+    let dir = folder.path().to_owned();
+    let mut road = Road {
+        settings,
+        program: program.clone(),
+        dir,
+        corpus: &corpus,
+        definitions: &definitions,
+        checker: &mut checker,
+    };
+    if wants_road || settings.wants(Measure::Embedded) {
+        rows.extend(road.on_embedded().await?);
+    }
+    if wants_road || settings.wants(Measure::Kafka) {
+        rows.extend(road.on_kafka().await?);
+    }
+    let dir = folder.path().to_owned();
+    let large = Large { settings, program, dir, corpus: &corpus, definitions: &definitions };
+    if settings.wants(Measure::Start) {
+        rows.extend(large.start().await?);
+    }
+    if settings.wants(Measure::Growth) {
+        rows.push(large.datasets().await?);
+        rows.push(large.backlog().await?);
+    }
+    println!("{}", table::markdown(&rows));
+    println!("Before: {before}. After: {}.", clock::machine());
+    println!(
+        "{} records of {} bytes in a round, {} rounds.",
+        corpus.len(),
+        corpus.bytes() / corpus.len(),
+        settings.rounds()
+    );
+    Ok(())
+}
+
+/// Validation with dictionary rules against the jsonschema crate, on records that are parsed already in each one's form.
+fn validation(checker: &mut Checker, corpus: &Corpus, settings: &Settings) -> anyhow::Result<Row> {
+    let mut rounds = Vec::new();
+    for _ in 0..settings.rounds() {
+        rounds.push(checker.measure(corpus)?);
+    }
+    let each = |time: fn(&bare_check::Times) -> Duration| {
+        table::median(rounds.iter().map(|times| micros(time(times).as_secs_f64(), corpus.len())))
+    };
+    let (check, theirs) = (each(|t| t.check), each(|t| t.jsonschema));
+    let (parse, value) = (each(|t| t.parse), each(|t| t.value));
+    eprintln!("parse {parse:.2} µs, check {check:.2} µs; serde_json {value:.2} µs, jsonschema {theirs:.2} µs");
+    Ok(Row::new("validation with dictionary rules", format!("{check:.2} µs (with parse {:.2})", parse + check))
+        .against(format!("jsonschema {theirs:.2} µs (with serde_json {:.2})", value + theirs))
+        .at_least(theirs / check, 0.9))
+}
