@@ -3,11 +3,10 @@
 use std::{fmt, sync::Arc};
 
 use ldop_types::{CodeListId, ElementId, Sensitivity};
-use regex::Regex;
 
 use crate::{
     definition::{DefinitionError, Errors},
-    pattern,
+    pattern::Pattern,
 };
 
 /// Largest `min_length` and `max_length`, code points.
@@ -138,7 +137,7 @@ pub(crate) struct Rules {
     pub(crate) value_type: ValueType,
     pub(crate) min_length: u32,
     pub(crate) max_length: u32,
-    pub(crate) pattern: Option<Regex>,
+    pub(crate) pattern: Option<Pattern>,
     pub(crate) format: Option<ValueFormat>,
     pub(crate) minimum: Option<Bound>,
     pub(crate) maximum: Option<Bound>,
@@ -297,11 +296,11 @@ fn code_list(errors: &mut Errors, text: &str) -> Option<CodeListId> {
     id.ok()
 }
 
-fn compile(errors: &mut Errors, text: &str) -> Option<Regex> {
+fn compile(errors: &mut Errors, text: &str) -> Option<Pattern> {
     if text.is_empty() {
         return None;
     }
-    match pattern::compile(text) {
+    match Pattern::whole(text) {
         Ok(pattern) => Some(pattern),
         Err(reason) => {
             errors.add(

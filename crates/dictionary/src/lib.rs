@@ -10,6 +10,7 @@
 //! - [`check`]: a scalar against an element, without allocation.
 //! - [`code_list`]: codes with periods of validity, because communes were merged on 1/7/2025 and old records stay true.
 //! - [`identifier`]: personal id, tax code and land parcel id, with the sources of their rules.
+//! - [`pattern`]: patterns in linear time.
 //! - [`dictionary`]: an immutable snapshot of all of it.
 //! - [`message`]: what a broken rule asks for, in Vietnamese and English, never with the value.
 
@@ -21,10 +22,11 @@ pub mod element;
 pub mod format;
 pub mod identifier;
 pub mod message;
-mod pattern;
+pub mod pattern;
 
 pub use check::{RuleSet, Scalar};
 pub use code_list::{CodeDefinition, CodeList, CodeListDefinition, CodeStatus};
 pub use definition::DefinitionError;
 pub use dictionary::Dictionary;
 pub use element::{Element, ElementDefinition, IdentifierRule, ValueFormat, ValueType};
+pub use pattern::Pattern;

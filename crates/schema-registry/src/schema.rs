@@ -9,8 +9,8 @@ mod quick;
 
 use std::{fmt, sync::Arc};
 
-use jsonschema::{Draft, PatternOptions, Validator};
-use ldop_dictionary::Dictionary;
+use jsonschema::{Draft, PatternOptions, Validator, error::ValidationErrorKind};
+use ldop_dictionary::{Dictionary, pattern::MAX_PROGRAM_BYTES};
 use ldop_types::{Date, ElementId, Rule, Sensitivity, Text};
 
 pub use finding::{SchemaFinding, SchemaRule};
@@ -29,8 +29,6 @@ pub const CHECKS_KEYWORD: &str = "x-ldop-checks";
 
 /// What a schema may hold at most.
 const SCHEMA_LIMITS: Limits = Limits { bytes: 1 << 20, depth: 64, values: 50_000 };
-/// Largest compiled pattern of a schema, bytes; the same as an element's.
-const PATTERN_BYTES: usize = 8 << 20;
 
 /// A schema version bound to a snapshot of the dictionary. Cheap to clone.
 #[derive(Clone)]
@@ -78,10 +76,9 @@ impl CompiledSchema {
             }
         };
         let draft = draft_of(&tree)?;
-        let mut findings = meta_findings(&tree, draft);
+        let mut findings = Vec::new();
         let bound = bind::bind(&tree, draft, dictionary, &mut findings);
-        let validator =
-            if findings.is_empty() { build(&tree, draft).map_err(|found| findings.extend(found)).ok() } else { None };
+        let validator = build(&tree, draft, &mut findings);
         match (validator, bound) {
             (Some(validator), Some(plan)) => {
                 let source = Arc::new(Source { text: text.to_owned(), tree, draft, validator });
@@ -204,25 +201,32 @@ fn draft_of(tree: &serde_json::Value) -> Result<Draft, Vec<SchemaFinding>> {
     }
 }
 
-/// Everything the meta-schema says.
-fn meta_findings(tree: &serde_json::Value, draft: Draft) -> Vec<SchemaFinding> {
-    let validator = match draft {
-        Draft::Draft7 => jsonschema::draft7::meta::validator(),
-        _ => jsonschema::draft202012::meta::validator(),
-    };
-    let errors = validator.iter_errors(tree);
-    errors.map(|error| library_finding(error.instance_path().as_str(), &error)).collect()
-}
-
-fn build(tree: &serde_json::Value, draft: Draft) -> Result<Validator<RecordJson>, Vec<SchemaFinding>> {
-    jsonschema::options_for::<RecordJson>()
+/// Compiles the schema, or adds everything the meta-schema says against it.
+fn build(tree: &serde_json::Value, draft: Draft, findings: &mut Vec<SchemaFinding>) -> Option<Validator<RecordJson>> {
+    let built = jsonschema::options_for::<RecordJson>()
         .with_draft(draft)
         .offline()
         .should_validate_formats(true)
         .should_ignore_unknown_formats(false)
-        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))
-        .build(tree)
-        .map_err(|error| vec![library_finding(error.schema_path().as_str(), &error)])
+        .with_pattern_options(PatternOptions::regex().size_limit(MAX_PROGRAM_BYTES))
+        .build(tree);
+    let error = match built {
+        Ok(validator) => return Some(validator),
+        Err(error) => error,
+    };
+    // The library stops at the first; the meta-schema alone is asked for all.
+    let meta = match draft {
+        Draft::Draft7 => jsonschema::draft7::meta::validator(),
+        _ => jsonschema::draft202012::meta::validator(),
+    };
+    let before = findings.len();
+    findings.extend(meta.iter_errors(tree).map(|error| library_finding(error.instance_path().as_str(), &error)));
+    // References have findings of their own by now.
+    let is_reference = matches!(error.kind(), ValidationErrorKind::Referencing(_));
+    if findings.len() == before && !(is_reference && before > 0) {
+        findings.push(library_finding(error.schema_path().as_str(), &error));
+    }
+    None
 }
 
 fn library_finding(pointer: &str, error: &jsonschema::ValidationError<'_>) -> SchemaFinding {

@@ -42,6 +42,8 @@ impl<'d> Number<'d> {
             Form::Unsigned(value) => Some(value.into()),
             Form::Negative(value) => Some(value.into()),
             Form::Large(_) => None,
+            // A whole number is never rounded to one that is not, so most literals need no second look.
+            Form::Float(value) if value.fract() != 0.0 => None,
             Form::Float(_) => match whole(self.literal) {
                 Whole::Exactly(value) if (i64::MIN.into()..=u64::MAX.into()).contains(&value) => Some(value),
                 _ => None,
@@ -52,7 +54,10 @@ impl<'d> Number<'d> {
     /// Whether the number is whole, of whatever size.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        !matches!(self.form, Form::Float(_)) || !matches!(whole(self.literal), Whole::No)
+        match self.form {
+            Form::Float(value) => value.fract() == 0.0 && !matches!(whole(self.literal), Whole::No),
+            _ => true,
+        }
     }
 
     /// The value of an integer literal that fits `u64`.

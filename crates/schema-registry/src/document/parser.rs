@@ -83,7 +83,11 @@ impl Parser {
         if bytes.len() > self.limits.bytes {
             return Err(Flaw::TooManyBytes(self.limits.bytes).at(0));
         }
-        let text = std::str::from_utf8(bytes).map_err(|error| Flaw::NotUtf8.at(error.valid_up_to()))?;
+        let text = simdutf8::basic::from_utf8(bytes).map_err(|_| {
+            // Only the standard library says where; it is asked only then.
+            let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+            Flaw::NotUtf8.at(valid)
+        })?;
         self.clear();
         self.run(text).map_err(|(flaw, at)| flaw.at(at))?;
         Ok(Document { text, slots: &self.slots, decoded: &self.decoded })

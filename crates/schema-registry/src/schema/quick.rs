@@ -7,12 +7,10 @@
 //! Worth its lines because validation is the largest part of what a record costs: one walk over the record serves the
 //! schema and the dictionary, instead of one for each keyword.
 
-use ldop_dictionary::{Element, ValueFormat};
-use regex::{Regex, RegexBuilder};
+use ldop_dictionary::{Element, Pattern, ValueFormat};
 use serde_json::Value as Tree;
 
 use super::{
-    PATTERN_BYTES,
     bind::types::{self, Types},
     plan::FieldName,
 };
@@ -35,7 +33,7 @@ pub(crate) enum Test {
     /// So many code points, of a string.
     Length { min: u64, max: u64 },
     /// A match somewhere in a string.
-    Pattern(Regex),
+    Pattern(Pattern),
     /// `date`, or `date-time` if true, of a string.
     Date { with_time: bool },
     /// A limit of a number.
@@ -214,7 +212,7 @@ pub(super) fn keyword_tests(keyword: &str, value: &Tree) -> Option<Vec<Test>> {
         "enum" => one(Test::OneOf(value.as_array()?.clone())),
         "minLength" => one(Test::Length { min: value.as_u64()?, max: u64::MAX }),
         "maxLength" => one(Test::Length { min: 0, max: value.as_u64()? }),
-        "pattern" => one(Test::Pattern(pattern(value.as_str()?)?)),
+        "pattern" => one(Test::Pattern(Pattern::anywhere(value.as_str()?).ok()?)),
         "format" => match value.as_str()? {
             "date" => one(Test::Date { with_time: false }),
             "date-time" => one(Test::Date { with_time: true }),
@@ -233,10 +231,4 @@ pub(super) fn keyword_tests(keyword: &str, value: &Tree) -> Option<Vec<Test>> {
         }
         _ => None,
     }
-}
-
-/// Translated and matched as the library does it.
-fn pattern(text: &str) -> Option<Regex> {
-    let translated = jsonschema_regex::to_rust_regex(text).ok()?;
-    RegexBuilder::new(&translated).size_limit(PATTERN_BYTES).build().ok()
 }

@@ -1,4 +1,4 @@
-//! A birth register entry of about 1 KB with 27 bound properties, its dictionary, and as many varied records as wanted.
+//! A birth register entry of about 1 KB with 28 bound properties, its dictionary, and as many varied records as wanted.
 
 use ldop_dictionary::{CodeDefinition, CodeList, CodeListDefinition, Dictionary, Element, ElementDefinition};
 
@@ -135,6 +135,7 @@ fn record(random: &mut Random, number: usize) -> String {
             r#""me_ho_ten":"{mother}","me_so_dinh_danh":"{mother_id}","me_ngay_sinh":"{mother_year}","me_dan_toc":"{ethnic2:02}","#,
             r#""me_noi_cu_tru":"{address2}","me_dien_thoai":"09{phone:08}","#,
             r#""cha_ho_ten":"{father}","cha_so_dinh_danh":"{father_id}","cha_ngay_sinh":"{father_year}-{month:02}-{day:02}","#,
+            r#""ghi_chu":"Đăng ký theo hồ sơ trực tuyến 000.00.16.H21-2603{day:02}-{file:04}; giấy chứng sinh do cơ sở y tế cấp","#,
             r#""cap_nhat_luc":"2026-{month:02}-{day:02}T08:{minute:02}:15+07:00"}}"#
         ),
         number = 1 + number % 90_000,
@@ -161,6 +162,7 @@ fn record(random: &mut Random, number: usize) -> String {
         father = name(random),
         father_id = person(random, 0, father_year),
         father_year = father_year,
+        file = random.below(10_000),
         minute = random.below(60),
     )
 }
