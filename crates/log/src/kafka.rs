@@ -1,6 +1,6 @@
 //! The log on an Apache Kafka cluster, through librdkafka.
 //!
-//! Works with Kafka 2.5 and later; tested with 4.1. librdkafka's promises are used, not repeated: its idempotent producer
+//! Tested with Apache Kafka 4.1. librdkafka's promises are used, not repeated: its idempotent producer
 //! keeps order and retries for ever, its consumers follow leaders. Added here: batches that are taken whole and answered
 //! once, appenders that stop at the first failure, many independent readers on three consumers, and errors that say what
 //! the port promises.

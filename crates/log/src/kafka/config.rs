@@ -157,6 +157,12 @@ impl Config {
         if !(1 << 10..=64 << 20).contains(&self.max_entry_bytes) {
             return refuse(format!("max_entry_bytes: {} stands here; expected 1 KiB to 64 MiB", self.max_entry_bytes));
         }
+        if !(Duration::from_millis(100)..=Duration::from_secs(120)).contains(&self.request_timeout) {
+            return refuse(format!(
+                "request_timeout: {:?} stands here; expected 100 ms to 2 min",
+                self.request_timeout
+            ));
+        }
         if let Some(key) = self.properties.keys().find(|key| FIXED.contains(&key.as_str())) {
             return refuse(format!("properties: {key:?} may not be set; the engine's promises rest on it"));
         }
@@ -235,7 +241,6 @@ impl Config {
         default(&mut producer, "compression.codec", codec.into());
         default(&mut producer, "linger.ms", (self.linger.as_micros() as f64 / 1000.0).to_string());
         default(&mut producer, "request.timeout.ms", self.request_timeout.as_millis().to_string());
-        default(&mut producer, "batch.size", self.max_batch_bytes().to_string());
         producer
     }
 

@@ -1,10 +1,11 @@
 //! Asking brokers where partitions begin and end.
 //!
 //! Hundreds of readers may ask at the same moment, so questions of one kind go out together: those that arrive while a
-//! request is under way share the next one.
+//! request is under way share the next one. librdkafka answers a request as a whole, so one partition without a leader,
+//! or one dead broker, would hold up all the others: what failed is asked again apart, by leader.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -16,14 +17,17 @@ use rdkafka::{
     Offset as Place, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    metadata::Metadata,
 };
 use tokio::sync::oneshot;
 
 use super::context::Context;
 use crate::port::{LogError, Offset, Partition, Watermarks};
 
-/// One thread may wait for a partition without a leader while the others go on.
-const THREADS: usize = 3;
+/// Some threads may wait for a dead broker or a partition without a leader while another goes on.
+const THREADS: usize = 4;
+/// How long one request may take. A question is asked again until its own time is up.
+const ATTEMPT: Duration = Duration::from_secs(1);
 /// Pause before a question is asked again.
 const RETRY: Duration = Duration::from_millis(50);
 
@@ -49,38 +53,59 @@ impl Question {
 }
 
 type Answer = Result<Option<Offset>, LogError>;
-/// Questions of one kind, by partition, with everybody who asked.
-type Asks = HashMap<Partition, (Question, Vec<oneshot::Sender<Answer>>)>;
 
 struct Ask {
     partition: Partition,
     question: Question,
     reply: oneshot::Sender<Answer>,
+    deadline: Instant,
+}
+
+/// Leader of a partition whose last question failed; [`NO_LEADER`] when it has none or nobody says.
+type Suspicion = i32;
+const NO_LEADER: Suspicion = -1;
+
+/// Questions waiting for a thread.
+#[derive(Default)]
+struct Waiting {
+    asks: Vec<Ask>,
+    /// Partitions whose last question failed.
+    suspects: HashMap<Partition, Suspicion>,
+    /// Suspicions being asked about: one thread each at most, so that the others stay free.
+    busy: HashSet<Suspicion>,
+    closed: bool,
 }
 
 #[derive(Default)]
 struct Desk {
-    asks: Mutex<Option<Vec<Ask>>>,
+    waiting: Mutex<Waiting>,
     bell: Condvar,
+}
+
+/// Questions for one request: of one kind, for partitions of one suspicion, each partition once.
+struct Round {
+    asks: HashMap<Partition, (Question, Vec<Ask>)>,
+    suspicion: Option<Suspicion>,
 }
 
 /// Answers questions about offsets.
 pub(super) struct Offsets {
     desk: Arc<Desk>,
+    timeout: Duration,
 }
 
 impl Offsets {
     pub(super) fn start(consumer: &Arc<BaseConsumer<Context>>, timeout: Duration) -> std::io::Result<Self> {
-        let desk = Arc::new(Desk { asks: Mutex::new(Some(Vec::new())), bell: Condvar::new() });
+        let desk = Arc::new(Desk::default());
         for _ in 0..THREADS {
             let (desk, consumer) = (Arc::clone(&desk), Arc::clone(consumer));
             thread::Builder::new().name("kafka-offsets".into()).spawn(move || {
-                while let Some(asks) = desk.next() {
-                    ask(&consumer, asks, timeout);
+                while let Some(round) = desk.next() {
+                    serve(&desk, &consumer, round);
                 }
             })?;
         }
-        Ok(Self { desk })
+        Ok(Self { desk, timeout })
     }
 
     /// Start of a partition.
@@ -136,16 +161,22 @@ impl Offsets {
     /// Puts a question. Dropped unanswered when the desk is closed.
     fn submit(&self, partition: Partition, question: Question) -> oneshot::Receiver<Answer> {
         let (reply, answer) = oneshot::channel();
-        if let Some(asks) = &mut *self.desk.asks.lock() {
-            asks.push(Ask { partition, question, reply });
+        let deadline = Instant::now() + self.timeout;
+        let mut waiting = self.desk.waiting.lock();
+        if !waiting.closed {
+            waiting.asks.push(Ask { partition, question, reply, deadline });
         }
+        drop(waiting);
         self.desk.bell.notify_one();
         answer
     }
 
     /// Ends the threads; questions still open are answered with `Closed`.
     pub(super) fn stop(&self) {
-        *self.desk.asks.lock() = None;
+        let mut waiting = self.desk.waiting.lock();
+        waiting.closed = true;
+        waiting.asks.clear();
+        drop(waiting);
         self.desk.bell.notify_all();
     }
 }
@@ -157,65 +188,110 @@ impl Drop for Offsets {
 }
 
 impl Desk {
-    /// Waits for questions and takes those that fit in one request: all of one kind, and one time for each partition.
-    fn next(&self) -> Option<Asks> {
-        let mut asks = self.asks.lock();
-        let open = loop {
-            match asks.as_mut() {
-                None => return None,
-                Some(open) if open.is_empty() => self.bell.wait(&mut asks),
-                Some(open) => break open,
+    /// Waits for questions and takes those that fit in one request. `None` when closed.
+    fn next(&self) -> Option<Round> {
+        let mut waiting = self.waiting.lock();
+        loop {
+            if waiting.closed {
+                return None;
             }
-        };
-        let kind = std::mem::discriminant(&open[0].question);
-        let mut taken = Asks::new();
-        let mut left = Vec::new();
-        for ask in open.drain(..) {
-            let together = std::mem::discriminant(&ask.question) == kind
-                && taken.get(&ask.partition).is_none_or(|(question, _)| *question == ask.question);
-            if together {
-                taken.entry(ask.partition).or_insert((ask.question, Vec::new())).1.push(ask.reply);
-            } else {
-                left.push(ask);
+            if let Some(round) = waiting.take() {
+                if !waiting.asks.is_empty() {
+                    self.bell.notify_one();
+                }
+                return Some(round);
             }
+            self.bell.wait(&mut waiting);
         }
-        *open = left;
-        if !open.is_empty() {
-            self.bell.notify_one();
-        }
-        Some(taken)
     }
 }
 
-/// Asks and answers. What fails because a partition is just moving is asked again until `timeout` has passed.
-fn ask(consumer: &BaseConsumer<Context>, mut asks: Asks, timeout: Duration) {
-    let start = Instant::now();
-    loop {
-        let left = timeout.saturating_sub(start.elapsed());
-        let answers = ask_once(consumer, &asks, left.max(RETRY));
-        for (partition, answer) in answers {
-            if answer.as_ref().is_err_and(is_passing) && left > RETRY {
-                continue;
-            }
-            let answer = answer.map_err(|error| failed(&partition, &error));
-            for reply in asks.remove(&partition).into_iter().flat_map(|(_, replies)| replies) {
-                // Nobody waits any more when the caller gave up.
-                drop(reply.send(answer.clone()));
+impl Waiting {
+    fn take(&mut self) -> Option<Round> {
+        let Self { asks, suspects, busy, .. } = self;
+        let suspicion_of = |ask: &Ask| suspects.get(&ask.partition).copied();
+        let free = |ask: &&Ask| suspicion_of(ask).is_none_or(|suspicion| !busy.contains(&suspicion));
+        // Partitions nothing is held against first.
+        let first = asks.iter().filter(free).min_by_key(|ask| suspicion_of(ask).is_some())?;
+        let (kind, suspicion) = (std::mem::discriminant(&first.question), suspicion_of(first));
+        busy.extend(suspicion);
+        let mut round = Round { asks: HashMap::new(), suspicion };
+        for ask in std::mem::take(asks) {
+            let fits = std::mem::discriminant(&ask.question) == kind
+                && suspicion_of(&ask) == suspicion
+                && round.asks.get(&ask.partition).is_none_or(|(question, _)| *question == ask.question);
+            if fits {
+                let entry = round.asks.entry(ask.partition.clone()).or_insert((ask.question, Vec::new()));
+                entry.1.push(ask);
+            } else {
+                asks.push(ask);
             }
         }
-        let Some(partition) = asks.keys().next() else { return };
-        thread::park_timeout(RETRY);
-        // The leader, or its epoch, is another now; librdkafka learns it from metadata.
-        let left = timeout.saturating_sub(start.elapsed());
-        drop(consumer.fetch_metadata(Some(partition.topic.as_str()), left.max(RETRY)));
+        Some(round)
     }
+}
+
+/// Asks, answers, and puts back what may be answered another time.
+fn serve(desk: &Desk, consumer: &BaseConsumer<Context>, round: Round) {
+    let Round { mut asks, suspicion } = round;
+    let answers = ask(consumer, &asks);
+    let mut settled = Vec::new();
+    for (partition, answer) in answers {
+        let passing = answer.as_ref().is_err_and(is_passing);
+        let Some((_, some)) = asks.get_mut(&partition) else { continue };
+        let answer = answer.map_err(|error| failed(&partition, &error));
+        let (over, open): (Vec<_>, Vec<_>) =
+            some.drain(..).partition(|ask| !passing || ask.deadline <= Instant::now() + RETRY);
+        for ask in over {
+            // Nobody waits any more when the caller gave up.
+            drop(ask.reply.send(answer.clone()));
+        }
+        *some = open;
+        if !passing {
+            settled.push(partition);
+        }
+    }
+    asks.retain(|_, (_, open)| !open.is_empty());
+    let leaders = if asks.is_empty() {
+        HashMap::new()
+    } else {
+        thread::park_timeout(RETRY);
+        // The leader, or its epoch, may be another now; librdkafka learns it from metadata, as we do.
+        consumer.fetch_metadata(None, ATTEMPT).map(|metadata| leaders(&metadata, &asks)).unwrap_or_default()
+    };
+    let mut waiting = desk.waiting.lock();
+    for partition in settled {
+        waiting.suspects.remove(&partition);
+    }
+    for (partition, (_, open)) in asks {
+        let leader = leaders.get(&partition).copied().unwrap_or(NO_LEADER);
+        waiting.suspects.insert(partition, leader);
+        if !waiting.closed {
+            waiting.asks.extend(open);
+        }
+    }
+    if let Some(suspicion) = suspicion {
+        waiting.busy.remove(&suspicion);
+    }
+    drop(waiting);
+    desk.bell.notify_one();
+}
+
+/// Leaders of the partitions asked about.
+fn leaders(metadata: &Metadata, asks: &HashMap<Partition, (Question, Vec<Ask>)>) -> HashMap<Partition, Suspicion> {
+    let topics: HashMap<_, _> =
+        metadata.topics().iter().filter(|topic| topic.error().is_none()).map(|t| (t.name(), t.partitions())).collect();
+    let leader = |p: &Partition| {
+        let partition = topics.get(p.topic.as_str())?.iter().find(|one| u32::try_from(one.id()) == Ok(p.index))?;
+        Some((p.clone(), partition.leader().max(NO_LEADER)))
+    };
+    asks.keys().filter_map(leader).collect()
 }
 
 /// Sends one request for each leader concerned.
-fn ask_once(
+fn ask(
     consumer: &BaseConsumer<Context>,
-    asks: &Asks,
-    timeout: Duration,
+    asks: &HashMap<Partition, (Question, Vec<Ask>)>,
 ) -> Vec<(Partition, KafkaResult<Option<Offset>>)> {
     let mut list = TopicPartitionList::with_capacity(asks.len());
     let mut set = Ok(());
@@ -223,7 +299,7 @@ fn ask_once(
         let index = i32::try_from(partition.index).unwrap_or(i32::MAX);
         set = set.and(list.add_partition_offset(partition.topic.as_str(), index, question.place()));
     }
-    let found = set.and_then(|()| consumer.offsets_for_times(list, timeout));
+    let found = set.and_then(|()| consumer.offsets_for_times(list, ATTEMPT));
     let answer = |partition: &Partition| {
         let list = found.as_ref().map_err(KafkaError::clone)?;
         let missing = KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition);
@@ -275,17 +351,31 @@ pub(super) fn failed(partition: &Partition, error: &KafkaError) -> LogError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        Question::{At, End, Start},
+        *,
+    };
     use crate::port::TopicName;
 
+    fn partition(topic: &str) -> Partition {
+        Partition { topic: TopicName::parse(topic).unwrap(), index: 0 }
+    }
+
     fn ask(topic: &str, question: Question) -> Ask {
-        let partition = Partition { topic: TopicName::parse(topic).unwrap(), index: 0 };
-        Ask { partition, question, reply: oneshot::channel().0 }
+        Ask { partition: partition(topic), question, reply: oneshot::channel().0, deadline: Instant::now() }
+    }
+
+    /// Topics of a round, each as often as it was asked for.
+    fn topics(round: Option<Round>) -> String {
+        let Some(round) = round else { return "-".into() };
+        let mut names: Vec<_> =
+            round.asks.values().flat_map(|(_, asks)| asks).map(|ask| ask.partition.topic.as_str().to_owned()).collect();
+        names.sort_unstable();
+        names.concat()
     }
 
     #[test]
     fn questions_of_one_kind_go_together_and_a_partition_has_one_time() {
-        use Question::{At, End, Start};
         let asks = vec![
             ask("a", End),
             ask("b", Start),
@@ -294,15 +384,23 @@ mod tests {
             ask("a", At(TimestampMs(5))),
             ask("a", At(TimestampMs(6))),
         ];
-        let desk = Desk { asks: Mutex::new(Some(asks)), bell: Condvar::new() };
-        let sizes = std::iter::from_fn(|| {
-            if desk.asks.lock().as_ref().unwrap().is_empty() {
-                return None;
-            }
-            desk.next().map(|taken| taken.values().map(|(_, replies)| replies.len()).collect::<Vec<_>>())
-        });
-        let mut sizes: Vec<_> = sizes.collect();
-        sizes.iter_mut().for_each(|s| s.sort_unstable());
-        assert_eq!(sizes, [vec![1, 2], vec![1], vec![1], vec![1]]);
+        let mut waiting = Waiting { asks, ..Waiting::default() };
+        let rounds: Vec<_> = (0..5).map(|_| topics(waiting.take())).collect();
+        assert_eq!(rounds, ["aab", "b", "a", "a", "-"]);
+    }
+
+    #[test]
+    fn partitions_that_failed_are_asked_about_apart_by_leader_and_one_request_at_a_time() {
+        let asks = ["x", "a", "y", "z", "b"].map(|topic| ask(topic, End));
+        let suspects = [("x", 1), ("y", NO_LEADER), ("z", 1)].map(|(topic, leader)| (partition(topic), leader));
+        let mut waiting = Waiting { asks: asks.into(), suspects: suspects.into(), ..Waiting::default() };
+        assert_eq!(topics(waiting.take()), "ab", "the sound ones first");
+        assert_eq!(topics(waiting.take()), "xz");
+        assert_eq!(topics(waiting.take()), "y");
+        waiting.asks.extend([ask("x", End), ask("a", End)]);
+        assert_eq!(topics(waiting.take()), "a");
+        assert_eq!(topics(waiting.take()), "-", "broker 1 is being asked");
+        waiting.busy.remove(&1);
+        assert_eq!(topics(waiting.take()), "x");
     }
 }

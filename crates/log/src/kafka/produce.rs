@@ -92,7 +92,9 @@ impl Producers {
 
     fn producer(&self) -> KafkaResult<Arc<Producer>> {
         let mut current = self.current.lock();
-        if current.is_dead() {
+        // Asked of librdkafka itself: its word by callback may still be on the way.
+        if current.is_dead() || current.client.client().fatal_error().is_some() {
+            current.stop();
             *current = Producer::start(&self.config)?;
             warn!("kafka producer started again; appenders of the dead one have failed");
         }
@@ -318,5 +320,59 @@ impl Appender for KafkaAppender {
             let gone = || LogError::Unknown { detail: "the producer is gone".into() };
             done.await.unwrap_or_else(|_| Err(gone()))
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rdkafka::{
+        mocking::MockCluster,
+        types::{RDKafkaApiKey, RDKafkaRespErr},
+    };
+
+    use super::*;
+    use crate::{kafka::Config, port::TopicName};
+
+    /// librdkafka's own imitation of a broker: it can be told to answer what no real one can be brought to.
+    #[tokio::test]
+    async fn a_dead_producer_is_replaced_and_what_it_held_is_unknown() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        let config = Config {
+            properties: BTreeMap::from([("reconnect.backoff.ms".into(), "10".into())]),
+            ..Config::new(vec![cluster.bootstrap_servers()])
+        };
+        let client = config.client().unwrap();
+        let producers = Arc::new(Producers::open(config.producer(&client), 1 << 20, 1 << 10).unwrap());
+        let partition = Partition { topic: TopicName::parse("t").unwrap(), index: 0 };
+        let line = Arc::new(Line::default());
+        let open = || producers.appender(partition.clone(), false, Arc::clone(&line)).unwrap();
+        let entry = || {
+            let value = Some(bytes::Bytes::from_static(b"v"));
+            vec![NewEntry { key: None, value, headers: Vec::new(), timestamp: ldop_types::TimestampMs(1) }]
+        };
+
+        let first = open();
+        assert_eq!(first.append(entry()).unwrap().await.unwrap().offsets, [0]);
+
+        // "Out of order" at the head of the line: producer and broker no longer agree, and librdkafka gives up.
+        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+        cluster.request_errors(RDKafkaApiKey::Produce, &[error]);
+        let on_their_way: Vec<_> = (0..3).map(|_| first.append(entry()).unwrap()).collect();
+        for append in on_their_way {
+            let answer = append.await;
+            assert!(matches!(answer, Err(LogError::Unknown { .. })), "{answer:?}");
+        }
+        assert!(matches!(first.append(entry()), Err(LogError::AppenderFailed)));
+
+        cluster.clear_request_errors(RDKafkaApiKey::Produce);
+        let second = open();
+        assert!(second.append(entry()).unwrap().await.unwrap().offsets[0] >= 1);
+        assert!(matches!(first.append(entry()), Err(LogError::AppenderFailed)), "the old one stays failed");
+
+        producers.close(Duration::from_secs(5)).await.unwrap();
+        assert!(matches!(second.append(entry()), Err(LogError::Closed)));
     }
 }

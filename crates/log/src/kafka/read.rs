@@ -40,6 +40,8 @@ const FETCH_WAIT: [Duration; LANES] = [Duration::from_millis(50), Duration::from
 const QUEUE_UP: Duration = Duration::from_millis(5);
 /// Entries that are there and have not come for so long may be a gap.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// A lane that stumbles over a partition so often in one call will not read it.
+const DOUBTS: u32 = 20;
 /// A reader is told that it reached the end from what was learnt no longer ago than this.
 const FRESH: Duration = Duration::from_millis(20);
 
@@ -102,6 +104,7 @@ impl Reads {
             due_since: None,
             fed_since: None,
             patience: PATIENCE,
+            doubts: 0,
         };
         let mut range = reader.range().await?;
         let mut waited = false;
@@ -184,6 +187,8 @@ struct Reader<'a> {
     /// and since when a lane is after them.
     fed_since: Option<Instant>,
     patience: Duration,
+    /// How often a lane stumbled and nothing was found.
+    doubts: u32,
 }
 
 impl Reader<'_> {
@@ -217,7 +222,14 @@ impl Reader<'_> {
         self.reads.fill(range, !due);
         // Looked at after `changed` was armed: what comes from here on rings.
         let fed = match range.fed() {
-            Feed::Doubt => return self.look_into(range).await.map(|()| None),
+            Feed::Doubt => {
+                self.doubts += 1;
+                if self.doubts > DOUBTS {
+                    let detail = format!("{}: reading stumbles again and again at {}", self.partition, self.at);
+                    return Err(LogError::Unavailable { detail });
+                }
+                return self.look_into(range).await.map(|()| None);
+            }
             Feed::None => false,
             Feed::Lane(_) => true,
         };

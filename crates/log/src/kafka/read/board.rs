@@ -123,13 +123,16 @@ impl Board {
         let cold = if loads[1] <= loads[2] { [1, 2] } else { [2, 1] };
         let order = if at_end { [HOT, cold[0], cold[1]] } else { [cold[0], cold[1], HOT] };
         let free = order.into_iter().find(|lane| place.lanes[*lane].is_none());
-        let taken = || order.into_iter().filter(|lane| place.may_yield(*lane)).max_by_key(|lane| place.held_for(*lane));
+        let now = Instant::now();
+        let taken = || {
+            order.into_iter().filter(|lane| place.may_yield(*lane, now)).max_by_key(|lane| place.held_for(*lane, now))
+        };
         let lane = free.or_else(taken)?;
         let ticket = *tickets + 1;
         // Not when somebody was faster, or when it is in doubt.
         let from = range.feed(ticket)?;
         *tickets = ticket;
-        let assignment = Assignment { lane, range: Arc::clone(range), ticket, since: Instant::now() };
+        let assignment = Assignment { lane, range: Arc::clone(range), ticket, since: now };
         let leave = place.lanes[lane].replace(assignment).map(|old| {
             old.range.unfeed(old.ticket);
             Leave { lane, partition: range.partition.clone(), ticket: old.ticket }
@@ -266,12 +269,93 @@ impl Places {
 
 impl Place {
     /// Whether the range on this lane has had its turn, or nobody reads it.
-    fn may_yield(&self, lane: usize) -> bool {
-        let had_its_turn = |a: &Assignment| a.since.elapsed() > TURN || a.range.idle().is_some_and(|idle| idle > YIELD);
+    fn may_yield(&self, lane: usize, now: Instant) -> bool {
+        let had_its_turn = |a: &Assignment| now - a.since > TURN || a.range.idle().is_some_and(|idle| idle > YIELD);
         self.lanes[lane].as_ref().is_some_and(had_its_turn)
     }
 
-    fn held_for(&self, lane: usize) -> Duration {
-        self.lanes[lane].as_ref().map(|assignment| assignment.since.elapsed()).unwrap_or_default()
+    fn held_for(&self, lane: usize, now: Instant) -> Duration {
+        self.lanes[lane].as_ref().map(|assignment| now - assignment.since).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::port::TopicName;
+
+    fn partition(topic: &str) -> Partition {
+        Partition { topic: TopicName::parse(topic).unwrap(), index: 0 }
+    }
+
+    /// Lane a range was put on, if any.
+    fn lane(assigned: Option<(Fill, Option<Leave>)>) -> Option<usize> {
+        assigned.map(|(fill, _)| fill.lane)
+    }
+
+    #[test]
+    fn readers_at_the_end_get_the_hot_lane_and_others_the_emptier_cold_one() {
+        let board = Board::new(64 << 20);
+        let open = |topic: &str| board.open(&partition(topic), 0, 10);
+        let (a, b, c) = (open("a"), open("b"), open("c"));
+        assert_eq!(lane(board.assign(&a, true)), Some(HOT));
+        assert_eq!(lane(board.assign(&b, false)), Some(1));
+        assert_eq!(lane(board.assign(&c, false)), Some(2));
+        assert!(board.assign(&a, true).is_none(), "it is on one");
+        assert!(Arc::ptr_eq(&board.find(&partition("a"), 0).unwrap(), &a));
+        assert!(board.find(&partition("a"), 1).is_none());
+    }
+
+    #[test]
+    fn a_partition_has_each_lane_once_and_further_readers_take_turns() {
+        let board = Board::new(64 << 20);
+        let ranges: Vec<_> = (0..4).map(|at| board.open(&partition("p"), at * 100, 1_000)).collect();
+        let lanes: Vec<_> = ranges[..3].iter().map(|range| lane(board.assign(range, false))).collect();
+        assert_eq!(lanes, [Some(1), Some(2), Some(HOT)]);
+        let _reads: Vec<_> = ranges.iter().map(Range::wait).collect();
+        assert!(board.assign(&ranges[3], false).is_none(), "all have just begun");
+        let begun = Instant::now();
+        let (fill, leave) = loop {
+            match board.assign(&ranges[3], false) {
+                Some(turn) => break turn,
+                None => assert!(begun.elapsed() < Duration::from_secs(10)),
+            }
+        };
+        assert!(begun.elapsed() >= TURN / 2);
+        let leave = leave.expect("somebody had to leave");
+        assert_eq!((leave.lane, fill.lane), (1, 1), "who was there longest");
+        assert_eq!(ranges[0].fed(), Feed::None);
+        // What the lane says about the old assignment no longer counts.
+        board.freed(&partition("p"), leave.ticket);
+        assert_eq!(ranges[3].fed(), Feed::Lane(fill.ticket));
+    }
+
+    #[test]
+    fn a_reader_that_reached_the_end_moves_to_the_hot_lane_if_that_is_free() {
+        let board = Board::new(64 << 20);
+        let range = board.open(&partition("p"), 0, 10);
+        let (cold, _) = board.assign(&range, false).unwrap();
+        let (hot, leave) = board.promote(&range).unwrap();
+        assert_eq!((hot.lane, leave.lane, leave.ticket), (HOT, 1, cold.ticket));
+        assert!(board.promote(&range).is_none(), "it is there");
+        let other = board.open(&partition("p"), 500, 1_000);
+        board.assign(&other, false).unwrap();
+        assert!(board.promote(&other).is_none(), "the place is taken");
+        assert_eq!(board.fed.load(Ordering::Relaxed), 2);
+        board.retire(&range);
+        board.retire(&other);
+        assert_eq!(board.fed.load(Ordering::Relaxed), 0);
+        assert!(board.places.lock().partitions.is_empty());
+    }
+
+    #[test]
+    fn what_may_be_read_ahead_shrinks_with_the_number_of_readers() {
+        let board = Board::new(64 << 20);
+        assert_eq!(board.ahead(), *AHEAD.end());
+        for i in 0..1_000 {
+            let range = board.open(&partition(&format!("p{i}")), 0, 10);
+            board.assign(&range, false).unwrap();
+        }
+        assert_eq!(board.ahead(), *AHEAD.start());
     }
 }

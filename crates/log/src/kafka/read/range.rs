@@ -364,3 +364,100 @@ impl Drop for Waiting {
         state.used = Instant::now();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::chunk::Filling, *};
+    use crate::port::TopicName;
+
+    const AHEAD: usize = 1 << 20;
+
+    fn range(at: Offset, end: Offset) -> Arc<Range> {
+        let partition = Partition { topic: TopicName::parse("t").unwrap(), index: 0 };
+        Range::new(partition, at, end, Arc::default())
+    }
+
+    fn chunk(offsets: impl IntoIterator<Item = Offset>) -> Chunk {
+        let mut filling = Filling::default();
+        for offset in offsets {
+            filling.entry(offset, 1, None, Some(&[b'x'; 1000]));
+        }
+        filling.take()
+    }
+
+    fn read(range: &Range, offset: Offset, max_bytes: usize) -> (Vec<Offset>, Offset) {
+        match range.read(offset, max_bytes).unwrap() {
+            Read::Entries { entries, next, .. } => (entries.iter().map(|e| e.offset).collect(), next),
+            Read::Gap { next } => (Vec::new(), next),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn entries_are_read_across_chunks_as_far_as_room_goes() {
+        let range = range(5, 20);
+        assert_eq!(range.feed(1), Some(5));
+        assert_eq!(range.push(1, chunk([5, 6]), AHEAD), Push::More);
+        assert_eq!(range.push(1, chunk([9, 10]), AHEAD), Push::More);
+        assert_eq!(read(&range, 5, 3_000), (vec![5, 6, 9], 10));
+        assert_eq!(read(&range, 7, AHEAD), (vec![9, 10], 11), "a gap is stepped over");
+        assert!(matches!(range.read(11, AHEAD).unwrap(), Read::Nothing));
+        assert!(matches!(range.read(4, AHEAD).unwrap(), Read::Elsewhere));
+        assert!(matches!(range.read(12, AHEAD).unwrap(), Read::Elsewhere));
+        assert_eq!((range.serves(4), range.serves(5), range.serves(11), range.serves(12)), (0, 3, 2, 0));
+    }
+
+    #[test]
+    fn leftovers_of_an_earlier_assignment_are_dropped() {
+        let range = range(0, 10);
+        range.feed(1).unwrap();
+        range.unfeed(1);
+        assert_eq!(range.push(1, chunk([0]), AHEAD), Push::Stale);
+        assert_eq!(range.feed(2), Some(0));
+        assert_eq!(range.push(1, chunk([0]), AHEAD), Push::Stale);
+        assert_eq!(range.push(2, chunk([0]), AHEAD), Push::More);
+        assert_eq!(range.refeed(1, 3), None);
+        assert_eq!(range.refeed(2, 3), Some(1));
+        range.doubt(2);
+        assert_eq!(range.fed(), Feed::Lane(3));
+    }
+
+    #[test]
+    fn enough_is_told_and_what_was_read_goes_first() {
+        let range = range(0, 1_000);
+        range.feed(1).unwrap();
+        let small = 20_000;
+        assert_eq!(range.push(1, chunk(0..10), small), Push::More);
+        assert_eq!(range.push(1, chunk(10..20), small), Push::Enough);
+        assert!(range.is_ahead(small));
+        assert_eq!(read(&range, 0, 5_000_000).1, 20);
+        assert!(!range.is_ahead(small));
+        assert_eq!(range.push(1, chunk(20..30), small), Push::More);
+        assert_eq!(range.serves(0), 0, "read, and more than is kept");
+        assert_eq!(range.serves(20), 3);
+        range.retire();
+        assert_eq!(range.total.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_broken_entry_is_told_once_the_reader_gets_there() {
+        let range = range(0, 10);
+        range.feed(1).unwrap();
+        range.push(1, chunk([0]), AHEAD);
+        range.break_off(1, 3, "a header name is not UTF-8".into());
+        assert_eq!(read(&range, 0, AHEAD), (vec![0], 3));
+        assert!(matches!(range.read(3, AHEAD), Err(LogError::Altered { offset: 3, .. })));
+        assert!(!range.wants_feed(AHEAD));
+    }
+
+    #[test]
+    fn a_gap_at_the_end_is_skipped_unless_entries_came_first() {
+        let range = range(0, 10);
+        range.feed(1).unwrap();
+        range.push(1, chunk([0]), AHEAD);
+        range.skip(0, 10);
+        assert_eq!(read(&range, 0, AHEAD), (vec![0], 1));
+        range.skip(1, 10);
+        assert_eq!(read(&range, 1, AHEAD), (vec![], 10));
+    }
+}
