@@ -10,7 +10,7 @@ pub const MAX_FINDINGS: usize = 100;
 pub struct Outcome {
     /// Why the record is refused; at most [`MAX_FINDINGS`], by pointer and rule. Empty: it is accepted.
     pub findings: Vec<Finding>,
-    /// Findings beyond those shown.
+    /// Findings beyond those shown. What breaks rules of the schema more than 1,000 times may be counted twice.
     pub omitted: usize,
     /// What looks wrong but does not refuse the record; at most [`MAX_FINDINGS`].
     pub warnings: Vec<Finding>,

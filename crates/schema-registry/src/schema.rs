@@ -7,7 +7,7 @@ mod finding;
 mod plan;
 mod quick;
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use jsonschema::{Draft, PatternOptions, Validator, error::ValidationErrorKind};
 use ldop_dictionary::{Dictionary, pattern::MAX_PROGRAM_BYTES};
@@ -27,6 +27,9 @@ pub const ELEMENT_KEYWORD: &str = "x-ldop-element";
 /// The keyword that compares a personal id with other properties of the same object.
 pub const CHECKS_KEYWORD: &str = "x-ldop-checks";
 
+/// Most errors of the library that are turned into findings: finding the place of each takes a walk from the root, so a
+/// record that is wrong everywhere must not make as many walks as it has values.
+const MAX_EXPLAINED: usize = 1_000;
 /// What a schema may hold at most.
 const SCHEMA_LIMITS: Limits = Limits { bytes: 1 << 20, depth: 64, values: 50_000 };
 
@@ -145,8 +148,11 @@ impl CompiledSchema {
         let (plan, root) = (&self.0.plan, document.root());
         collect::collect(plan, root, on, outcome);
         if !is_valid {
-            let errors = self.0.source.validator.iter_errors(root);
-            outcome.findings.extend(errors.map(|error| explain::explain(plan, root, &error)));
+            let mut errors = self.0.source.validator.iter_errors(root);
+            outcome
+                .findings
+                .extend(errors.by_ref().take(MAX_EXPLAINED).map(|error| explain::explain(plan, root, &error)));
+            outcome.omitted += errors.count();
         }
         drop_consequences(outcome);
         outcome.settle();
@@ -161,7 +167,7 @@ impl fmt::Debug for CompiledSchema {
 
 /// A value of the wrong type is none of the permitted values either; that is said once.
 fn drop_consequences(outcome: &mut Outcome) {
-    let wrong_type: Vec<String> =
+    let wrong_type: HashSet<String> =
         outcome.findings.iter().filter(|f| f.rule == Rule::Type).map(|f| f.pointer.clone()).collect();
     outcome.findings.retain(|f| f.rule != Rule::Enum || !wrong_type.contains(&f.pointer));
 }

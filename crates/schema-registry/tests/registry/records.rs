@@ -119,6 +119,24 @@ fn an_outcome_has_bounds_and_counts_the_rest() {
 }
 
 #[test]
+fn a_record_that_is_wrong_everywhere_costs_no_more_than_its_size() {
+    let text = r#"{"type": "object", "properties": {
+        "ds": {"type": "array", "uniqueItems": true, "items":
+            {"type": "string", "enum": ["1"], "pattern": "^1$", "x-ldop-element": "person.sex"}}}}"#;
+    let schema = CompiledSchema::compile(text, &births::dictionary()).expect("a good schema");
+    let (mut parser, mut outcome) = (Parser::default(), Outcome::default());
+    let start = std::time::Instant::now();
+    for value in ["9", "\"99\"", "{}", "[[]]"] {
+        let record = format!("{{\"ds\":[{}{value}]}}", format!("{value},").repeat(20_000));
+        let document = parser.parse(record.as_bytes()).expect("well-formed");
+        assert!(!schema.check(&document, Date(20_000), &mut outcome));
+        assert_eq!(outcome.findings.len(), MAX_FINDINGS);
+        assert!(outcome.omitted >= 20_000 - MAX_FINDINGS);
+    }
+    assert!(start.elapsed().as_secs() < 20, "a walk for each error would take minutes");
+}
+
+#[test]
 fn an_element_stands_with_each_finding_it_makes() {
     let schema = CompiledSchema::compile(births::SCHEMA, &births::dictionary()).expect("a good schema");
     let (mut parser, mut outcome) = (Parser::default(), Outcome::default());
