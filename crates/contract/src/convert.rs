@@ -23,9 +23,14 @@ pub fn stage_to_wire(stage: Stage) -> wire::Stage {
     }
 }
 
-/// The moment, in milliseconds; parts of one are cut off. `None` when out of range.
+/// The moment, in milliseconds; parts of one are cut off. `None` outside the years 1 to 9999, which are
+/// google.protobuf.Timestamp's range, or with nanoseconds outside 0 to 999,999,999.
 #[must_use]
 pub fn timestamp_from_wire(time: &prost_types::Timestamp) -> Option<TimestampMs> {
+    const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+    if !SECONDS.contains(&time.seconds) || !(0..1_000_000_000).contains(&time.nanos) {
+        return None;
+    }
     let millis = i64::from(time.nanos).div_euclid(1_000_000);
     time.seconds.checked_mul(1000)?.checked_add(millis).map(TimestampMs)
 }

@@ -7,10 +7,12 @@
 //! - [`publish`]: admission, from bytes to verdicts.
 //! - [`projection`], [`subscribe`]: delivery of granted fields.
 //! - [`events`], [`cursors`]: accountable events and durable positions.
+//! - [`clock`]: time that does not run backwards.
 //!
 //! It stands on the `MessageLog` port, the control state and the compiled schemas; it knows no tonic and no rdkafka.
 //! A record is *accepted* once the log has acknowledged it, and only then does anyone hear so.
 
+pub mod clock;
 pub mod cursors;
 pub mod events;
 pub mod header;
@@ -41,6 +43,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
+    clock::Clock,
     cursors::{Cursors, SubscriptionId},
     events::Events,
     index::{Index, Position},
@@ -126,6 +129,7 @@ impl Exchange {
             window: config.idempotency_window,
             fenced: watch::Sender::new(false),
             metrics: Arc::clone(&metrics),
+            clock: Clock::new(),
             sealing: AtomicBool::new(false),
         });
         let exchange = Arc::new(Self {
@@ -158,6 +162,10 @@ impl Exchange {
     #[must_use]
     pub fn node(&self) -> Node {
         self.shared.node
+    }
+
+    fn now(&self) -> TimestampMs {
+        self.shared.clock.now()
     }
 
     /// The log it stands on.
@@ -219,7 +227,7 @@ impl Exchange {
                                 self.log.fetch(&partition, next.max(ends.start), 1, Duration::ZERO).await
                             && let Some(entry) = oldest.entries.first()
                         {
-                            let waited = TimestampMs::now().0.saturating_sub(entry.timestamp.0);
+                            let waited = self.now().0.saturating_sub(entry.timestamp.0);
                             age = age.max(Duration::from_millis(u64::try_from(waited).unwrap_or(0)));
                         }
                     }
@@ -254,8 +262,8 @@ impl Exchange {
         if let Err(error) = self.log.close(deadline).await {
             warn!(%error, "log not closed in time");
         }
-        let index = Arc::clone(&self.index);
-        match tokio::task::spawn_blocking(move || index.seal(TimestampMs::now())).await {
+        let (index, now) = (Arc::clone(&self.index), self.now());
+        match tokio::task::spawn_blocking(move || index.seal(now)).await {
             Ok(Ok(())) => info!("exchange drained"),
             Ok(Err(error)) => warn!(%error, "exchange index not sealed; the next start reads more of the log"),
             Err(error) => warn!(%error, "exchange index not sealed"),

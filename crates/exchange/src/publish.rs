@@ -15,7 +15,7 @@ use ldop_catalog::{Dataset, state::Versioned};
 use ldop_contract::control::v1::{BrokenRule, RecordRefused, exchange_event::Kind};
 use ldop_log::{LogError, Offset, Partition};
 use ldop_schema_registry::{CompiledSchema, Limits, Outcome, Parser};
-use ldop_types::{DatasetName, ExchangeId, Finding, Reason, Stage, SystemId, TimestampMs};
+use ldop_types::{DatasetName, ExchangeId, Finding, Reason, Rule, Stage, SystemId, Text, TimestampMs};
 use prometheus::IntCounter;
 use tokio::{sync::oneshot, task::JoinHandle};
 use tracing::warn;
@@ -35,6 +35,8 @@ pub const FUTURE_SKEW: Duration = Duration::from_secs(5 * 60);
 const YIELD_EVERY: usize = 64;
 /// Pause before a batch is offered to a full log again.
 const FULL_PAUSE: Duration = Duration::from_millis(2);
+/// Longest record key, bytes. Keys stand beside the payload on the log and have to fit its entry limit.
+pub const KEY_BYTES: usize = 1_024;
 /// Bytes read at once to compare repeats with what was accepted.
 const REPEAT_BYTES: usize = 256 << 10;
 
@@ -46,8 +48,12 @@ pub struct Incoming {
     /// Payload.
     pub payload: Bytes,
     /// When the stated fact came about; `None`: now.
-    pub event_time: Option<TimestampMs>,
+    pub event_time: Result<Option<TimestampMs>, NoSuchTime>,
 }
+
+/// The record names an event time that no calendar has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoSuchTime;
 
 /// What became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,7 +223,7 @@ impl Publisher {
         let ready = self.plan.writer.ready();
         tokio::time::timeout_at(deadline.into(), ready).await.map_err(|_| Reason::LogUnavailable)??;
 
-        let now = TimestampMs::now();
+        let now = self.exchange.now();
         let partitions = self.plan.writer.partitions();
         let mut reserved =
             Lanes { index: Arc::clone(&self.exchange.index), batches: (0..partitions).map(|_| Vec::new()).collect() };
@@ -282,6 +288,7 @@ impl Publisher {
         let id = match ExchangeId::parse(&record.exchange_id) {
             Ok(id) if id.time().0 > now.0.saturating_add(skew) => Err((Some(id), Reason::ExchangeIdInvalid)),
             Ok(id) if id.time().0 < now.0.saturating_sub(window) => Err((Some(id), Reason::ExchangeIdExpired)),
+            Ok(id) if record.event_time.is_err() => Err((Some(id), Reason::EventTimeInvalid)),
             Ok(id) if record.payload.len() > self.exchange.config.record_bytes => {
                 Err((Some(id), Reason::RecordTooLarge))
             }
@@ -305,7 +312,7 @@ impl Publisher {
                 return self.refuse(Some(id), None, Refusal::of(Reason::ExchangeIdReused), events);
             }
         }
-        let event_time = record.event_time.unwrap_or(now);
+        let event_time = record.event_time.ok().flatten().unwrap_or(now);
         match self.check(&record.payload, event_time) {
             Ok(warnings) => {
                 let record_key = Bytes::copy_from_slice(&self.record_key);
@@ -338,7 +345,11 @@ impl Publisher {
         self.outcome.clear();
         self.plan.schema.check(&document, event_time.date_in_vietnam(), &mut self.outcome);
         if self.outcome.is_accepted() {
-            document.key(&self.plan.dataset.value.definition.key_fields, &mut self.record_key)?;
+            let key_fields = &self.plan.dataset.value.definition.key_fields;
+            document.key(key_fields, &mut self.record_key)?;
+            if self.record_key.len() > KEY_BYTES {
+                return Err(vec![long_key(key_fields)]);
+            }
             return Ok(std::mem::take(&mut self.outcome.warnings));
         }
         let mut findings = std::mem::take(&mut self.outcome.findings);
@@ -374,6 +385,19 @@ impl Publisher {
         events.push(Refused { key, reason: refusal.reason, event });
         Slot::Ready(Box::new(Verdict::Refused(refusal)))
     }
+}
+
+#[cold]
+fn long_key(key_fields: &[String]) -> Finding {
+    let message = Text::new(
+        format!("khóa của bản ghi dài quá {KEY_BYTES} byte"),
+        format!("the record's key is longer than {KEY_BYTES} bytes"),
+    );
+    let pointer = match key_fields {
+        [field] => format!("/{}", field.replace('~', "~0").replace('/', "~1")),
+        _ => String::new(),
+    };
+    Finding { pointer, element: None, rule: Rule::Key, message }
 }
 
 struct Refused {

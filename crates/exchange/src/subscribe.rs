@@ -262,7 +262,7 @@ impl Subscription {
             }
             let until = self.agreement.value.definition.valid_until;
             let expiry =
-                until.map(|until| Duration::from_millis(u64::try_from(until.0 - TimestampMs::now().0).unwrap_or(0)));
+                until.map(|until| Duration::from_millis(u64::try_from(until.0 - self.exchange.now().0).unwrap_or(0)));
             tokio::select! {
                 Some((lane, read)) = self.reads.next(), if !self.reads.is_empty() => self.take_read(lane, read)?,
                 // Both senders live as long as the exchange that this holds.
@@ -445,7 +445,7 @@ fn grant(
     if found.value.consumer != *system {
         return Err(Reason::NotTheConsumer);
     }
-    match found.value.validity(TimestampMs::now()) {
+    match found.value.validity(exchange.now()) {
         Validity::Valid { .. } => {}
         Validity::NotYet => return Err(Reason::AgreementNotYetValid),
         Validity::Ended => return Err(Reason::AgreementEnded),

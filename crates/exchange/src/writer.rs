@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::{
+    clock::Clock,
     header::{self, Attributes, RecordMeta, Reign, Stamp},
     index::{Index, Key, Place, Position},
     metrics::Metrics,
@@ -59,6 +60,8 @@ pub struct Shared {
     pub fenced: watch::Sender<bool>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// The hub's clock.
+    pub clock: Clock,
     /// Whether a seal is under way.
     pub sealing: AtomicBool,
 }
@@ -229,7 +232,7 @@ impl TopicWriter {
         let incarnation = lane.incarnation.fetch_add(1, Ordering::Relaxed);
         let epoch = (shared.node.epoch << INCARNATION_BITS) + incarnation;
         let appender = shared.log.appender(partition.clone()).await.map_err(|e| unavailable("open partition", &e))?;
-        let marker = header::marker(epoch, shared.node.id, TimestampMs::now());
+        let marker = header::marker(epoch, shared.node.id, shared.clock.now());
         let appending = appender.append(vec![marker]).map_err(|e| unavailable("append epoch marker", &e))?;
         let Appended { offsets } = tokio::time::timeout(shared.deadline, appending)
             .await
@@ -262,7 +265,7 @@ impl TopicWriter {
                 if let Some(position) = known {
                     error!(%partition, indexed = position.next, end = last, "log is shorter than its index; indexing anew");
                 }
-                let horizon = TimestampMs(TimestampMs::now().0 - i64::try_from(shared.window.as_millis()).unwrap_or(0));
+                let horizon = TimestampMs(shared.clock.now().0 - i64::try_from(shared.window.as_millis()).unwrap_or(0));
                 let next = shared.log.offset_at(partition, horizon).await.map_err(|e| unavailable("find start", &e))?;
                 Position { next: next.min(last), epoch: None }
             }
@@ -289,6 +292,7 @@ impl TopicWriter {
                             let key = Key { id: meta.exchange_id, scope: meta.scope };
                             let place = Place { accepted: true, partition: partition.index, offset: entry.offset };
                             shared.index.settle(key, place, Some(meta));
+                            shared.clock.observe(meta.accepted_time);
                         }
                     }
                     Err(error) => warn!(%partition, offset = entry.offset, %error, "foreign entry passed over"),
@@ -318,7 +322,7 @@ fn seal_when_due(shared: &Arc<Shared>) {
     }
     let shared = Arc::clone(shared);
     tokio::task::spawn_blocking(move || {
-        if let Err(error) = shared.index.seal(TimestampMs::now()) {
+        if let Err(error) = shared.index.seal(shared.clock.now()) {
             warn!(%error, "exchange index not sealed; it stays in memory");
         }
         shared.sealing.store(false, Ordering::Release);

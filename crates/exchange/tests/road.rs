@@ -14,7 +14,7 @@ use ldop_definitions::References;
 use ldop_exchange::{
     Config, Exchange,
     metrics::Metrics,
-    publish::{self, Incoming, Publisher, Receipt, Refusal, Status, Verdict},
+    publish::{self, Incoming, NoSuchTime, Publisher, Receipt, Refusal, Status, Verdict},
     subscribe::{Delivered, Delivery, OpenSubscription, Start, Subscription},
     writer::Node,
 };
@@ -87,7 +87,7 @@ fn incoming(id: ExchangeId, sample: &Sample) -> Incoming {
     Incoming {
         exchange_id: Bytes::copy_from_slice(id.as_bytes()),
         payload: sample.payload.clone(),
-        event_time: Some(sample.event_time),
+        event_time: Ok(Some(sample.event_time)),
     }
 }
 
@@ -265,9 +265,11 @@ async fn ids_out_of_their_time_and_callers_out_of_their_right_are_refused() {
     let mut first = publisher(&exchange);
     let short = Incoming { exchange_id: Bytes::from_static(b"short"), ..incoming(at(now), sample) };
     let large = Sample { payload: Bytes::from(vec![b' '; (1 << 20) + 1]), ..sample.clone() };
+    let timeless = Incoming { event_time: Err(NoSuchTime), ..incoming(at(now), sample) };
     let verdicts = send(
         &mut first,
         vec![
+            timeless,
             incoming(at(now - 8 * 86_400_000), sample),
             incoming(at(now + 600_000), sample),
             short,
@@ -278,7 +280,13 @@ async fn ids_out_of_their_time_and_callers_out_of_their_right_are_refused() {
     let reasons: Vec<_> = verdicts.iter().map(|v| refusal(v).reason).collect();
     assert_eq!(
         reasons,
-        [Reason::ExchangeIdExpired, Reason::ExchangeIdInvalid, Reason::ExchangeIdInvalid, Reason::RecordTooLarge]
+        [
+            Reason::EventTimeInvalid,
+            Reason::ExchangeIdExpired,
+            Reason::ExchangeIdInvalid,
+            Reason::ExchangeIdInvalid,
+            Reason::RecordTooLarge
+        ]
     );
     let open = |who: &str, dataset: &str, stage| {
         let dataset = DatasetName::parse(dataset).expect("name");

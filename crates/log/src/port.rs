@@ -91,8 +91,8 @@ pub struct TopicSpec {
     pub cleanup: Cleanup,
 }
 
-/// An entry to append.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An entry to append. `Debug` shows no key and no value: they may be personal data.
+#[derive(Clone, PartialEq, Eq)]
 pub struct NewEntry {
     /// Key; entries of compacted topics need one.
     pub key: Option<Bytes>,
@@ -114,8 +114,8 @@ impl NewEntry {
     }
 }
 
-/// An entry of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An entry of the log. `Debug` shows no key and no value: they may be personal data.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Its position.
     pub offset: Offset,
@@ -137,10 +137,30 @@ impl Entry {
     }
 }
 
+impl fmt::Debug for NewEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (headers, bytes) = (self.headers.len(), self.size());
+        write!(f, "NewEntry({headers} headers, {bytes} bytes, at {})", self.timestamp.0)
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = |part: &Option<Bytes>| part.as_ref().map(Bytes::len);
+        f.debug_struct("Entry")
+            .field("offset", &self.offset)
+            .field("key_bytes", &bytes(&self.key))
+            .field("value_bytes", &bytes(&self.value))
+            .field("headers", &self.headers.len())
+            .field("timestamp", &self.timestamp.0)
+            .finish()
+    }
+}
+
 /// Where a partition begins and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watermarks {
-    /// Offset of the earliest entry held, or `end` when there is none.
+    /// Lowest offset that may be read; `end` when nothing is held. Compaction leaves it where it is.
     pub start: Offset,
     /// Offset the next entry will have at least. Everything below is durable.
     pub end: Offset,

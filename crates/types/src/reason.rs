@@ -66,6 +66,9 @@ reasons! {
         "Mend the fields listed and send again.";
     RecordTooLarge, "RECORD_TOO_LARGE", InvalidArgument, false,
         "Bản ghi lớn hơn giới hạn.", "The record is larger than the limit.", "Send it in parts, or ask the operator for a higher `limits.record_bytes`.";
+    EventTimeInvalid, "EVENT_TIME_INVALID", InvalidArgument, false,
+        "Thời điểm sự kiện không tồn tại.", "The event time is no time between the years 1 and 9999.",
+        "Send a google.protobuf.Timestamp in its range, or none.";
     ExchangeIdInvalid, "EXCHANGE_ID_INVALID", InvalidArgument, false,
         "Mã trao đổi không phải UUIDv7 hợp lệ hoặc ở tương lai.", "The exchange id is not a UUIDv7, or its time lies ahead of the hub's clock.",
         "Make a UUIDv7 for each record; check the clock.";

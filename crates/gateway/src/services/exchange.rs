@@ -10,7 +10,7 @@ use ldop_contract::{
 };
 use ldop_exchange::{
     Exchange as Core,
-    publish::{self, Incoming, Publisher, Receipt, Refusal, Ticket, Verdict},
+    publish::{self, Incoming, NoSuchTime, Publisher, Receipt, Refusal, Ticket, Verdict},
     subscribe::{Delivery, OpenSubscription, Start, Subscription},
 };
 use ldop_types::{AgreementId, DatasetName, ExchangeId, IdError, Reason, Stage, SubscriptionName, SystemId};
@@ -100,7 +100,7 @@ impl Exchange {
         let (dataset, stage) = target(&request.dataset, request.stage)?;
         let record = request.record.ok_or_else(|| bad("record", "a record"))?;
         let _room = self.budget.try_take(record.payload.len())?;
-        let record = incoming(record, "record")?;
+        let record = incoming(record);
         let key = (system, dataset, stage);
         let idle = self.idle.lock().get_mut(&key).and_then(Vec::pop);
         let mut publisher = match idle {
@@ -301,10 +301,7 @@ impl Reader {
             let bytes = batch.records.iter().map(|record| record.payload.len()).sum();
             let room = self.budget.take(bytes).await?;
             let count = batch.records.len() as u64;
-            let records = batch.records.into_iter().enumerate();
-            let records = records
-                .map(|(at, record)| incoming(record, &format!("batch.records[{at}]")))
-                .collect::<Result<_, _>>()?;
+            let records = batch.records.into_iter().map(incoming).collect();
             let ticket = self.publisher.submit(records).await.map_err(status::of_reason)?;
             let batch = Batch { first_sequence: self.next_sequence, ticket, _room: room };
             self.next_sequence += count;
@@ -435,15 +432,9 @@ fn target(dataset: &str, stage: i32) -> Result<(DatasetName, Stage), Status> {
     }
 }
 
-fn incoming(record: wire::Record, field: &str) -> Result<Incoming, Status> {
-    let event_time = match &record.event_time {
-        None => None,
-        Some(time) => Some(
-            timestamp_from_wire(time)
-                .ok_or_else(|| bad(&format!("{field}.event_time"), "a time between the years 1 and 9999"))?,
-        ),
-    };
-    Ok(Incoming { exchange_id: record.exchange_id, payload: record.payload, event_time })
+fn incoming(record: wire::Record) -> Incoming {
+    let event_time = record.event_time.as_ref().map(|time| timestamp_from_wire(time).ok_or(NoSuchTime)).transpose();
+    Incoming { exchange_id: record.exchange_id, payload: record.payload, event_time }
 }
 
 fn open_from_wire(open: wire::SubscribeOpen) -> Result<OpenSubscription, Status> {
