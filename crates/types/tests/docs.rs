@@ -26,8 +26,11 @@ fn row(reason: Reason) -> String {
 #[test]
 fn every_reason_stands_in_its_table_and_nothing_else() {
     let text = include_str!("../../../docs/reasons.md");
-    let table: Vec<&str> =
-        text.lines().skip_while(|line| !line.starts_with("| reason |")).take_while(|line| line.starts_with('|')).collect();
+    let table: Vec<&str> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("| reason |"))
+        .take_while(|line| line.starts_with('|'))
+        .collect();
     let expected: Vec<String> = Reason::ALL.iter().copied().map(row).collect();
     let rows = table.get(2..).unwrap_or_default();
     assert!(rows == expected, "the table of docs/reasons.md should read:\n{}\n", expected.join("\n"));

@@ -1,0 +1,60 @@
+//! Headers of entries on dataset topics, which other programs may have written to.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ldop_exchange::header::{self, Attributes, LDOP_HEADER, RecordMeta, Reign, Scope, Stamp};
+use ldop_log::{Entry, NewEntry};
+use ldop_types::{DatasetName, ExchangeId, Stage, SystemId, TimestampMs};
+
+fn entry(header: Bytes) -> Entry {
+    Entry {
+        offset: 0,
+        key: None,
+        value: None,
+        headers: vec![(Arc::from(LDOP_HEADER), header)],
+        timestamp: TimestampMs(0),
+    }
+}
+
+fn read_back(new: NewEntry) -> Entry {
+    let headers = new.headers.into_iter().map(|(name, value)| (Arc::from(name), value)).collect();
+    Entry { offset: 0, key: new.key, value: new.value, headers, timestamp: new.timestamp }
+}
+
+fn attributes() -> Attributes {
+    let system = SystemId::parse("so-tu-phap/ho-tich").expect("an id");
+    Attributes::new(&system, Stage::Live, &DatasetName::parse("civil-status").expect("a name"))
+}
+
+pub(crate) fn run(data: &[u8]) {
+    let Ok(stamp) = header::stamp(&entry(Bytes::copy_from_slice(data))) else { return };
+    let again = match &stamp {
+        Stamp::Record(meta) => attributes().entry(meta, Bytes::new(), Bytes::new()),
+        Stamp::Marker { epoch, writer } => header::marker(*epoch, *writer, TimestampMs(0)),
+    };
+    assert_eq!(header::stamp(&read_back(again)).as_ref(), Ok(&stamp), "what is read can be written and read again");
+    let mut reign = Reign::default();
+    let counts = reign.admits(&stamp).is_some();
+    assert_eq!(counts, matches!(stamp, Stamp::Record(_)), "the first entry decides who reigns");
+}
+
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
+    let meta = RecordMeta {
+        epoch: 65_536,
+        exchange_id: ExchangeId::from_parts(TimestampMs(1_780_000_000_000), [7; 10]),
+        scope: Scope(0x0102_0304_0506_0708),
+        salt: [1; 16],
+        commitment: [2; 32],
+        event_time: TimestampMs(-1),
+        accepted_time: TimestampMs(1_780_000_000_001),
+        schema_version: 3,
+        dataset_version: 4,
+    };
+    let record = attributes().entry(&meta, Bytes::from_static(b"k"), Bytes::from_static(b"{}"));
+    let marker = header::marker(65_537, [9; 16], TimestampMs(1));
+    [record, marker]
+        .into_iter()
+        .filter_map(|new| read_back(new).header(LDOP_HEADER).map(|header| header.to_vec()))
+        .collect()
+}
