@@ -32,14 +32,18 @@ static SPAWNER: LazyLock<mpsc::Sender<Order>> = LazyLock::new(|| {
 
 /// A child process and what it starts, killed on drop and when this process dies.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     group: Pid,
 }
 
 impl Process {
     /// Starts `program` in a process group of its own, its output appended to `log`.
-    pub(crate) fn start(program: &str, args: &[String], log: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be opened or the process not started.
+    pub fn start(program: &str, args: &[String], log: &Path) -> io::Result<Self> {
         use std::os::unix::process::CommandExt;
 
         let out = File::options().create(true).append(true).open(log)?;
@@ -57,18 +61,32 @@ impl Process {
     }
 
     /// Sends a signal to the whole group. A group that is gone already is no error.
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         // The only failure left is "no such process": the group is ours.
         let _ = kill_process_group(self.group, signal);
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its exit status, once it has ended.
-    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be asked.
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
 
     /// Waits for its end.
-    pub(crate) async fn wait(&mut self, within: Duration) -> Result<(), TimedOut> {
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`] when it still runs after `within`.
+    pub async fn wait(&mut self, within: Duration) -> Result<(), TimedOut> {
         let start = Instant::now();
         loop {
             match self.ended() {

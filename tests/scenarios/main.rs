@@ -1,0 +1,13 @@
+//! The scenarios. What each protects stands at its head.
+
+mod agreements;
+mod certificates;
+mod clock;
+mod cuts;
+mod drain;
+mod hostile;
+mod kills;
+mod log_away;
+mod slow_reader;
+mod takeover;
+mod watching;
