@@ -249,9 +249,14 @@ impl Exchange {
         }
     }
 
+    /// Says from now on that it is not ready. What is under way goes on.
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
     /// Ends the exchange: writes cursors, seals the index, closes the log. Streams have ended before.
     pub async fn drain(&self, deadline: Duration) {
-        self.draining.store(true, Ordering::Release);
+        self.begin_drain();
         let fenced = *self.shared.fenced.borrow();
         if !fenced && let Err(reason) = self.cursors.flush().await {
             warn!(reason = reason.as_str(), "positions not written; some records will be delivered again");

@@ -214,6 +214,7 @@ impl Gateway {
     /// open then is cut, and that is logged.
     pub async fn drain(self, grace: Duration) {
         let until = tokio::time::Instant::now() + grace;
+        self.exchange.begin_drain();
         self.report_health(false).await;
         self.stop.cancel();
         self.connections.close();
