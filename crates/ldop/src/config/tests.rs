@@ -97,3 +97,13 @@ fn the_client_section_can_be_read_alone() {
     assert_eq!(section.hub.as_deref(), Some("https://hub.example:7443"));
     assert_eq!(section.ca, Some(folder.join("pki/ca.crt")));
 }
+
+#[test]
+fn the_samples_of_deploy_are_right() {
+    let deploy = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy"));
+    for sample in ["ldop-embedded.toml", "ldop-kafka.toml", "container/ldop.toml"] {
+        let loaded = Config::load(&deploy.join(sample));
+        let problems = loaded.err().unwrap_or_default();
+        assert!(problems.is_empty(), "{sample}: {}", problems.iter().map(ToString::to_string).collect::<String>());
+    }
+}
