@@ -692,12 +692,12 @@ pub async fn status(
 }
 
 fn finding_of(broken: &BrokenRule) -> Option<Finding> {
-    let rule = ldop_types::Rule::ALL.into_iter().find(|rule| rule.as_str() == broken.rule)?;
+    let rule = Rule::ALL.into_iter().find(|rule| rule.as_str() == broken.rule)?;
     let (vi, en) = rule.describe();
     Some(Finding {
         pointer: broken.pointer.clone(),
         element: ldop_types::ElementId::parse(&broken.element).ok(),
         rule,
-        message: ldop_types::Text::new(vi, en),
+        message: Text::new(vi, en),
     })
 }
