@@ -1,5 +1,11 @@
 //! The hub and its tools in one binary. Each command is a module of [`commands`]; this page only leads there.
 
+#![allow(
+    rustdoc::invalid_html_tags,
+    rustdoc::broken_intra_doc_links,
+    reason = "doc comments of arguments are help texts, written for a terminal"
+)]
+
 mod cli;
 mod commands;
 mod config;
