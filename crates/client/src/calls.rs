@@ -115,7 +115,7 @@ impl Client {
             request.set_timeout(self.config().call_timeout);
             let error = match attempt(&node, request).await {
                 Ok(response) => return Ok(response.into_inner()),
-                Err(status) => Error::from(status),
+                Err(status) => node.refine(status.into()),
             };
             // The caller has to look at what moved before it changes anything.
             if error.reason() == Some(Reason::StateMoved) {

@@ -14,9 +14,16 @@ use ldop_contract::{
     exchange::v1::exchange_service_client::ExchangeServiceClient,
     registry::v1::registry_service_client::RegistryServiceClient,
 };
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use rustls_pki_types::ServerName;
+use tokio::time::sleep;
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint};
 
-use crate::{ClientConfig, Error, Pem};
+use crate::{
+    ClientConfig, Error, Pem, RetryPolicy,
+    backoff::Backoff,
+    tls::{self, Alert, Connector},
+};
 
 /// What one stream may have on its way to us: a few batches of large records.
 const STREAM_WINDOW: u32 = 4 << 20;
@@ -37,7 +44,7 @@ pub struct Client {
 #[derive(Debug)]
 struct Inner {
     config: ClientConfig,
-    nodes: Vec<Channel>,
+    nodes: Vec<Node>,
     current: AtomicUsize,
 }
 
@@ -45,7 +52,16 @@ struct Inner {
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) channel: Channel,
+    address: Arc<str>,
+    alert: Alert,
     index: usize,
+}
+
+impl Node {
+    /// What an error of a call to this node comes from, as exactly as can be told.
+    pub(crate) fn refine(&self, error: Error) -> Error {
+        tls::refine(error, &self.address, &self.alert)
+    }
 }
 
 impl Client {
@@ -56,22 +72,38 @@ impl Client {
     /// [`Error::File`], [`Error::Configuration`]; [`Error::Unreachable`] when no node answers, with what the last one
     /// met. TLS 1.3 lets a server refuse the caller's certificate after this has returned; the first call then tells.
     pub async fn connect(config: ClientConfig) -> Result<Self, Error> {
-        let endpoints = endpoints(&config)?;
+        let targets = targets(&config)?;
         let mut failure = Error::Configuration("no address of a hub is given".to_owned());
-        for (index, endpoint) in endpoints.iter().enumerate() {
-            match endpoint.connect().await {
+        for (index, target) in targets.iter().enumerate() {
+            match target.endpoint.connect_with_connector(target.connector.clone()).await {
                 Ok(channel) => {
-                    let mut nodes: Vec<Channel> = endpoints.iter().map(Endpoint::connect_lazy).collect();
-                    nodes[index] = channel;
+                    let mut nodes: Vec<Node> = targets.iter().enumerate().map(Target::node).collect();
+                    nodes[index].channel = channel;
                     return Ok(Self::over(config, nodes, index));
                 }
                 Err(source) => {
-                    failure =
-                        Error::Unreachable { endpoint: config.endpoints[index].clone(), source: Arc::new(source) };
+                    let endpoint = target.address.to_string();
+                    let error = Error::Unreachable { endpoint, source: Arc::new(source) };
+                    failure = tls::refine(error, &target.address, &target.connector.alert);
                 }
             }
         }
         Err(failure)
+    }
+
+    /// Connects as [`connect`](Self::connect) does, again and again while that can help.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect); [`Error::GaveUp`] when the policy allows no more.
+    pub async fn connect_patiently(config: ClientConfig, policy: RetryPolicy) -> Result<Self, Error> {
+        let mut backoff = Backoff::new(policy);
+        loop {
+            match Self::connect(config.clone()).await {
+                Ok(client) => return Ok(client),
+                Err(error) => sleep(backoff.wait_after(error)?).await,
+            }
+        }
     }
 
     /// Reads certificates and key; the connection is made with the first call. Must be called within a runtime.
@@ -80,14 +112,14 @@ impl Client {
     ///
     /// [`Error::File`], [`Error::Configuration`]
     pub fn connect_lazy(config: ClientConfig) -> Result<Self, Error> {
-        let nodes: Vec<Channel> = endpoints(&config)?.iter().map(Endpoint::connect_lazy).collect();
+        let nodes: Vec<Node> = targets(&config)?.iter().enumerate().map(Target::node).collect();
         if nodes.is_empty() {
             return Err(Error::Configuration("no address of a hub is given".to_owned()));
         }
         Ok(Self::over(config, nodes, 0))
     }
 
-    fn over(config: ClientConfig, nodes: Vec<Channel>, current: usize) -> Self {
+    fn over(config: ClientConfig, nodes: Vec<Node>, current: usize) -> Self {
         Self { inner: Arc::new(Inner { config, nodes, current: AtomicUsize::new(current) }) }
     }
 
@@ -117,8 +149,7 @@ impl Client {
 
     /// The node that is in use.
     pub(crate) fn node(&self) -> Node {
-        let index = self.inner.current.load(Ordering::Relaxed);
-        Node { channel: self.inner.nodes[index].clone(), index }
+        self.inner.nodes[self.inner.current.load(Ordering::Relaxed)].clone()
     }
 
     /// Notes that a node failed; the next one is used, unless somebody has moved on already.
@@ -129,32 +160,51 @@ impl Client {
     }
 }
 
-fn endpoints(config: &ClientConfig) -> Result<Vec<Endpoint>, Error> {
-    let mut tls = ClientTlsConfig::new()
-        .timeout(config.connect_timeout)
-        .ca_certificate(Certificate::from_pem(read(&config.ca)?))
-        .identity(Identity::from_pem(read(&config.certificate)?, read(&config.key)?));
-    if let Some(name) = &config.server_name {
-        tls = tls.domain_name(name);
-    }
-    let endpoint = |address: &String| {
-        if !address.starts_with("https://") {
-            return Err(Error::Configuration(format!("{address:?} is not an address \"https://host:port\"")));
+/// A node to connect to.
+struct Target {
+    address: Arc<str>,
+    endpoint: Endpoint,
+    connector: Connector,
+}
+
+impl Target {
+    fn node((index, target): (usize, &Self)) -> Node {
+        Node {
+            channel: target.endpoint.connect_with_connector_lazy(target.connector.clone()),
+            address: target.address.clone(),
+            alert: target.connector.alert.clone(),
+            index,
         }
-        let endpoint = Endpoint::from_shared(address.clone())
-            .map_err(|_| Error::Configuration(format!("{address:?} is not an address \"https://host:port\"")))?
-            .connect_timeout(config.connect_timeout)
-            .tcp_nodelay(true)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-            .keep_alive_while_idle(true);
-        endpoint.tls_config(tls.clone()).map_err(|error| {
-            Error::Configuration(format!("certificates or key cannot be used: {}", crate::error::chain(&error)))
-        })
-    };
-    config.endpoints.iter().map(endpoint).collect()
+    }
+}
+
+fn targets(config: &ClientConfig) -> Result<Vec<Target>, Error> {
+    let tls = TlsConnector::from(tls::config(&read(&config.ca)?, &read(&config.certificate)?, &read(&config.key)?)?);
+    config.endpoints.iter().map(|address| target(config, address, &tls)).collect()
+}
+
+fn target(config: &ClientConfig, address: &str, tls: &TlsConnector) -> Result<Target, Error> {
+    let wrong = || Error::Configuration(format!("{address:?} is not an address \"https://host:port\""));
+    let origin: http::Uri = address.parse().map_err(|_| wrong())?;
+    let host = origin.host().filter(|_| origin.scheme_str() == Some("https")).ok_or_else(wrong)?;
+    let name = config.server_name.as_deref().unwrap_or(host).trim_matches(['[', ']']).to_owned();
+    let wrong_name = |_| Error::Configuration(format!("{name:?} is no name a certificate can have"));
+    let name = ServerName::try_from(name.clone()).map_err(wrong_name)?;
+    // TLS is the connector's business: tonic is to see a plain connection, and callers the address as they gave it.
+    let plain = address.replacen("https://", "http://", 1);
+    let endpoint = Endpoint::from_shared(plain)
+        .map_err(|_| wrong())?
+        .origin(origin)
+        .user_agent(concat!("ldop-client/", env!("CARGO_PKG_VERSION")))
+        .map_err(|error| Error::Configuration(error.to_string()))?
+        .connect_timeout(config.connect_timeout)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .keep_alive_while_idle(true);
+    let connector = Connector { tls: tls.clone(), name, alert: Alert::default() };
+    Ok(Target { address: address.into(), endpoint, connector })
 }
 
 fn read(pem: &Pem) -> Result<Vec<u8>, Error> {

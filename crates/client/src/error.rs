@@ -36,6 +36,16 @@ pub enum Error {
         /// The cause.
         source: Arc<Status>,
     },
+    /// One side does not take the other's certificate.
+    #[error("{endpoint}: {fault}: {text}")]
+    Certificate {
+        /// Whose.
+        fault: CertificateFault,
+        /// The address.
+        endpoint: String,
+        /// What TLS says of it.
+        text: String,
+    },
     /// The hub refused.
     #[error(transparent)]
     Hub(Arc<HubError>),
@@ -125,8 +135,7 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { source, .. } => !is_final(&**source),
-            Self::Lost { source } => !is_final(&**source),
+            Self::Unreachable { .. } | Self::Lost { .. } => true,
             Self::Hub(error) => {
                 let code = matches!(
                     error.code,
@@ -134,7 +143,9 @@ impl Error {
                 );
                 code && error.known_reason().is_none_or(Reason::is_retryable)
             }
-            Self::File { .. }
+            // A certificate does not mend itself.
+            Self::Certificate { .. }
+            | Self::File { .. }
             | Self::Configuration(_)
             | Self::GaveUp { .. }
             | Self::RecordTooLarge { .. }
@@ -142,11 +153,21 @@ impl Error {
         }
     }
 
+    /// Whose certificate kept the connection from being made, if one did.
+    #[must_use]
+    pub fn certificate_fault(&self) -> Option<CertificateFault> {
+        match self {
+            Self::Certificate { fault, .. } => Some(*fault),
+            Self::GaveUp { last, .. } => last.certificate_fault(),
+            _ => None,
+        }
+    }
+
     /// Whether no hub was reached, as against one that refused.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Lost { .. } => true,
+            Self::Unreachable { .. } | Self::Lost { .. } | Self::Certificate { .. } => true,
             Self::GaveUp { last, .. } => last.is_unreachable(),
             _ => false,
         }
@@ -187,15 +208,25 @@ fn refusal(status: &Status) -> Option<Refusal> {
     Refusal::decode(any.value.as_slice()).ok()
 }
 
-/// Whether the other side's certificate, or ours in its eyes, is at fault: that does not mend itself.
-/// h2 hands TLS errors on as text, so the text is all there is to look at.
-fn is_final(error: &(dyn StdError + 'static)) -> bool {
-    const SIGNS: [&str; 3] = ["invalid peer certificate", "received fatal alert: ", "InvalidCertificate"];
-    let text = chain(error);
-    SIGNS.iter().any(|sign| text.contains(sign))
+/// Whose certificate the other side does not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateFault {
+    /// The hub's: not of the authority given, expired, or for another name.
+    Hub,
+    /// The caller's: not of an authority the hub trusts, or expired.
+    Caller,
 }
 
-/// An error with all its causes, each once.
+impl fmt::Display for CertificateFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hub => "the hub's certificate cannot be trusted",
+            Self::Caller => "the hub does not take the caller's certificate",
+        })
+    }
+}
+
+/// An error with all its causes, each once, without what says nothing.
 pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut next = Some(error);
@@ -204,12 +235,15 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
             Some(status) => status.message().to_owned(),
             None => error.to_string(),
         };
-        if !part.is_empty() && !parts.last().is_some_and(|last| last.contains(&part)) {
+        // rustls adds the address of its manual.
+        let part = part.split(": https://").next().unwrap_or(&part).to_owned();
+        let says_nothing = part.is_empty() || part == "transport error";
+        if !says_nothing && !parts.iter().any(|before| before.contains(&part)) {
             parts.push(part);
         }
         next = error.source();
     }
-    parts.join(": ")
+    if parts.is_empty() { error.to_string() } else { parts.join(": ") }
 }
 
 fn word(code: Code) -> String {
@@ -251,8 +285,9 @@ mod tests {
     fn what_only_a_connection_says_is_a_lost_connection() {
         assert!(matches!(Error::from(Status::unknown("broken pipe")), Error::Lost { .. }));
         assert!(matches!(Error::from(Status::unimplemented("no such method")), Error::Hub(_)));
-        let alert = Error::from(Status::unknown("received fatal alert: CertificateExpired"));
-        assert!(alert.is_unreachable() && !alert.is_transient());
+        let endpoint = "https://hub:7443".to_owned();
+        let refused = Error::Certificate { fault: CertificateFault::Caller, endpoint, text: "expired".to_owned() };
+        assert!(refused.is_unreachable() && !refused.is_transient());
     }
 
     #[test]

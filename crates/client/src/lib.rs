@@ -19,10 +19,11 @@ mod connection;
 mod error;
 mod publish;
 mod subscribe;
+mod tls;
 
 pub use config::{ClientConfig, Pem, RetryPolicy};
 pub use connection::Client;
-pub use error::{Error, HubError};
+pub use error::{CertificateFault, Error, HubError};
 pub use ldop_contract::exchange::v1::{
     DeliveredBatch, DeliveredRecord, FieldViolation, LocalizedText, PartitionPosition, Receipt, Refusal,
 };

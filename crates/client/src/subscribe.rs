@@ -166,7 +166,10 @@ impl Subscriber {
                 self.not_before = None;
             }
             let step = match &mut self.stream {
-                Some(stream) => stream.read(&self.config, &mut self.unsent).await,
+                Some(stream) => {
+                    let read = stream.read(&self.config, &mut self.unsent).await;
+                    read.map_err(|error| stream.node.refine(error))
+                }
                 None => self.open().await.map(|opened| Some(Event::Opened(opened))),
             };
             match step {
@@ -261,7 +264,10 @@ impl Subscriber {
             Ok(opened) => opened.map_err(Error::from),
             Err(_) => Err(Status::unavailable("the hub did not open the subscription in time").into()),
         };
-        let (responses, first) = opened.inspect_err(|_| self.client.failed(&node))?;
+        let (responses, first) = opened.map_err(|error| {
+            self.client.failed(&node);
+            node.refine(error)
+        })?;
         let Some(subscribe_response::Message::Opened(opened)) = first.and_then(|response| response.message) else {
             return Err(Status::internal("the hub did not begin with `opened`").into());
         };

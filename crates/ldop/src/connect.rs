@@ -11,6 +11,9 @@ use crate::{
     output::Output,
 };
 
+/// How long to try again when nothing is said, seconds: a hub that is started anew is back long before.
+const PATIENCE: u64 = 60;
+
 /// What every command knows.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -47,9 +50,10 @@ pub struct HubArgs {
     /// Name in the hub's certificate, where it is not the host of the address.
     #[arg(long, value_name = "NAME", env = "LDOP_SERVER_NAME")]
     server_name: Option<String>,
-    /// How long to try again while the hub cannot be reached or cannot answer, in seconds.
-    #[arg(long, value_name = "SECONDS", env = "LDOP_PATIENCE", default_value_t = 60)]
-    patience: u64,
+    /// How long to try again while the hub cannot be reached or cannot answer, in seconds [default: not at all for the
+    /// first connection, 60 afterwards].
+    #[arg(long, value_name = "SECONDS", env = "LDOP_PATIENCE")]
+    patience: Option<u64>,
 }
 
 impl HubArgs {
@@ -60,13 +64,18 @@ impl HubArgs {
     /// [`Failure::Usage`] when something is named nowhere, [`Failure::Problems`] when the configuration is wrong,
     /// [`Failure::Client`] when no hub answers.
     pub async fn connect(&self, context: &Context) -> Result<Client, Failure> {
-        Ok(Client::connect(self.client_config(context)?).await?)
+        let config = self.client_config(context)?;
+        // Somebody who waits at a terminal wants to hear at once that nothing is there; who asks for patience gets it.
+        match self.patience {
+            Some(_) => Ok(Client::connect_patiently(config, self.retry()).await?),
+            None => Ok(Client::connect(config).await?),
+        }
     }
 
     /// When to try again, by `--patience`.
     #[must_use]
     pub fn retry(&self) -> RetryPolicy {
-        RetryPolicy { give_up: Some(Duration::from_secs(self.patience)), ..RetryPolicy::default() }
+        RetryPolicy { give_up: Some(Duration::from_secs(self.patience.unwrap_or(PATIENCE))), ..RetryPolicy::default() }
     }
 
     fn client_config(&self, context: &Context) -> Result<ClientConfig, Failure> {

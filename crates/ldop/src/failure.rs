@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf, process::ExitCode};
 
-use ldop_client::Error as ClientError;
+use ldop_client::{CertificateFault, Error as ClientError};
 use ldop_definitions::reading::Problem;
 use serde_json::json;
 
@@ -99,14 +99,39 @@ impl Failure {
 
     /// Writes the failure to standard error: lines for people, one object for programs.
     pub fn report(&self, output: Output) {
-        match output {
-            Output::Text => eprintln!("{self}"),
-            Output::Json => eprintln!("{}", self.to_json()),
+        if output == Output::Json {
+            return eprintln!("{}", self.to_json());
+        }
+        if let Self::Problems(problems) | Self::Refused(problems) = self {
+            problems.iter().for_each(|problem| eprintln!("{problem}"));
+        }
+        eprintln!("error: {self}");
+        if let Some(hint) = self.hint() {
+            eprintln!("{hint}");
+        }
+    }
+
+    /// What can be done about it.
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Usage(_) => Some("For more information, try '--help'."),
+            Self::Client(error) => match (error.reason(), error.certificate_fault()) {
+                (Some(reason), _) => Some(reason.remedy()),
+                (None, Some(CertificateFault::Hub)) => {
+                    Some("The hub's certificate does not fit: see --ca and --server-name, and `ldop pki show`.")
+                }
+                (None, Some(CertificateFault::Caller)) => Some(
+                    "The hub does not take your certificate: another authority issued it, or it has expired; see --cert \
+                     and `ldop pki show`.",
+                ),
+                (None, None) => None,
+            },
+            _ => None,
         }
     }
 
     fn to_json(&self) -> serde_json::Value {
-        let mut error = json!({ "exit_code": self.exit() as u8, "message": self.summary() });
+        let mut error = json!({ "exit_code": self.exit() as u8, "message": self.to_string(), "hint": self.hint() });
         match self {
             Self::Problems(problems) | Self::Refused(problems) => {
                 error["problems"] = problems.iter().map(problem_json).collect();
@@ -121,39 +146,20 @@ impl Failure {
         }
         json!({ "error": error })
     }
-
-    fn summary(&self) -> String {
-        match self {
-            Self::Problems(problems) => counted(problems.len(), "problem"),
-            Self::Refused(problems) => format!("the hub refused: {}", counted(problems.len(), "problem")),
-            other => other.to_string(),
-        }
-    }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(text) => write!(f, "error: {text}\n\nFor more information, try '--help'."),
-            Self::Problems(problems) | Self::Refused(problems) => {
-                for problem in problems {
-                    writeln!(f, "{problem}")?;
-                }
-                write!(f, "{}", self.summary())
-            }
-            Self::Exists(path) => write!(f, "error: {} is there already; --force writes over it", path.display()),
-            Self::File { action, path, source } => write!(f, "error: cannot {action} {}: {source}", path.display()),
-            Self::Client(error) => {
-                write!(f, "error: {error}")?;
-                if let Some(reason) = error.reason() {
-                    write!(f, "\n{}", reason.remedy())?;
-                }
-                Ok(())
-            }
-            Self::Audit => f.write_str("error: the audit failed"),
-            Self::Demo(text) => write!(f, "error: the demo could not run: {text}"),
+            Self::Problems(problems) => f.write_str(&counted(problems.len(), "problem")),
+            Self::Refused(problems) => write!(f, "the hub refused: {}", counted(problems.len(), "problem")),
+            Self::Exists(path) => write!(f, "{} is there already; --force writes over it", path.display()),
+            Self::File { action, path, source } => write!(f, "cannot {action} {}: {source}", path.display()),
+            Self::Client(error) => error.fmt(f),
+            Self::Audit => f.write_str("the audit failed"),
+            Self::Demo(text) => write!(f, "the demo could not run: {text}"),
             Self::Serve(error) => {
-                write!(f, "error: {error}")?;
+                write!(f, "{error}")?;
                 let mut source = std::error::Error::source(error);
                 while let Some(cause) = source {
                     write!(f, ": {cause}")?;
@@ -161,7 +167,8 @@ impl fmt::Display for Failure {
                 }
                 Ok(())
             }
-            Self::Internal(text) => write!(f, "error: {text}; this is a bug of ldop"),
+            Self::Usage(text) => f.write_str(text),
+            Self::Internal(text) => write!(f, "{text}; this is a bug of ldop"),
         }
     }
 }
@@ -207,7 +214,9 @@ fn client_exit(error: &ClientError) -> Exit {
     match error {
         ClientError::File { .. } => Exit::File,
         ClientError::Configuration(_) => Exit::Configuration,
-        ClientError::Unreachable { .. } | ClientError::Lost { .. } => Exit::Unreachable,
+        ClientError::Unreachable { .. } | ClientError::Lost { .. } | ClientError::Certificate { .. } => {
+            Exit::Unreachable
+        }
         ClientError::Hub(_) if error.is_transient() => Exit::Temporary,
         ClientError::Hub(_) | ClientError::RecordTooLarge { .. } => Exit::Refused,
         ClientError::GaveUp { last, .. } => client_exit(last),

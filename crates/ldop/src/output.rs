@@ -42,12 +42,18 @@ pub fn hex(bytes: &[u8]) -> String {
 /// A moment in Việt Nam (UTC+7), to the second, RFC 3339.
 #[must_use]
 pub fn local_time(unix_millis: i64) -> String {
-    const OFFSET: jiff::tz::Offset = jiff::tz::offset(7);
+    formatted(unix_millis, "%Y-%m-%dT%H:%M:%S%:z")
+}
+
+/// A moment in Việt Nam (UTC+7), to the millisecond, RFC 3339.
+#[must_use]
+pub fn local_time_ms(unix_millis: i64) -> String {
+    formatted(unix_millis, "%Y-%m-%dT%H:%M:%S%.3f%:z")
+}
+
+fn formatted(unix_millis: i64, format: &str) -> String {
     match jiff::Timestamp::from_millisecond(unix_millis) {
-        Ok(moment) => {
-            let local = moment.to_zoned(OFFSET.to_time_zone());
-            local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
-        }
+        Ok(moment) => moment.to_zoned(jiff::tz::offset(7).to_time_zone()).strftime(format).to_string(),
         Err(_) => unix_millis.to_string(),
     }
 }

@@ -91,7 +91,7 @@ impl Driver {
             };
             let error = match ended {
                 Ended::Done => break,
-                Ended::Broken(error) => error,
+                Ended::Broken(error) => node.refine(error),
             };
             self.client.failed(&node);
             self.window.rewind();

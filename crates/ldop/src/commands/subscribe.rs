@@ -10,7 +10,7 @@ use tokio::signal::ctrl_c;
 use crate::{
     connect::{Context, HubArgs},
     failure::{Exit, Failure},
-    output::local_time,
+    output::local_time_ms,
 };
 
 const EXAMPLES: &str = "\
@@ -75,10 +75,13 @@ pub async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let mut subscriber = client.subscriber(args.agreement.clone(), args.name.clone(), config);
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut exit = Exit::Ok;
+    // One for the whole time: a signal between two of them would be lost.
+    let interrupted = ctrl_c();
+    tokio::pin!(interrupted);
     while left > 0 {
         let event = tokio::select! {
             event = subscriber.next() => event?,
-            _ = ctrl_c() => {
+            _ = &mut interrupted => {
                 exit = Exit::Interrupted;
                 break;
             }
@@ -132,8 +135,8 @@ fn write_frame(out: &mut BufWriter<StdoutLock<'_>>, record: &DeliveredRecord, pa
         "{{\"partition\":{partition},\"offset\":{},\"exchange_id\":\"{id}\",\"event_time\":\"{}\",\"accepted_time\":\"{}\",\
          \"schema_version\":{},\"record\":",
         record.offset,
-        local_time(record.event_time_ms),
-        local_time(record.accepted_time_ms),
+        local_time_ms(record.event_time_ms),
+        local_time_ms(record.accepted_time_ms),
         record.schema_version
     )
 }

@@ -1,10 +1,6 @@
 //! Looks at the files a configuration names.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::SystemTime,
-};
+use std::{fs, path::Path, time::SystemTime};
 
 use ldop_definitions::reading::{Place, Problem, Problems};
 
@@ -41,7 +37,7 @@ impl Checker {
         }
     }
 
-    fn data_dir(&self, path: &PathBuf) {
+    fn data_dir(&self, path: &Path) {
         if path.exists() && !path.is_dir() {
             self.problem("node.data_dir", format!("{} is a file", path.display()), "a folder");
         }

@@ -51,18 +51,9 @@ impl CsvRows {
         let mut record = StringRecord::new();
         while reader.read_record(&mut record).map_err(broken)? {
             let line = record.position().map_or(0, csv::Position::line);
-            let row = match row(&record, &columns) {
-                Ok(payload) => Row { line, payload, event_time: None, unfit: None },
-                Err(why) => {
-                    let text: Map<String, Value> = header
-                        .iter()
-                        .zip(record.iter())
-                        .map(|(name, cell)| (name.to_owned(), Value::from(cell)))
-                        .collect();
-                    let payload = Bytes::from(Value::Object(text).to_string());
-                    Row { line, payload, event_time: None, unfit: Some(why) }
-                }
-            };
+            let (object, unfit) = row(&record, &columns);
+            let payload = Bytes::from(Value::Object(object).to_string());
+            let row = Row { line, payload, event_time: None, unfit };
             let bytes_read = reader.position().byte();
             if !sender.push(row, bytes_read) {
                 return Ok(bytes_read);
@@ -140,33 +131,37 @@ fn resolve<'s>(schema: &'s Value, mut at: &'s Value) -> &'s Value {
     at
 }
 
-fn row(record: &StringRecord, columns: &[Column]) -> Result<Bytes, String> {
+/// The record of a row, and why it does not fit. A value that does not fit stands in the record as text, to be corrected
+/// there.
+fn row(record: &StringRecord, columns: &[Column]) -> (Map<String, Value>, Option<String>) {
+    let mut unfit = None;
     if record.len() != columns.len() {
-        return Err(format!("{} values stand in the row, and {} names in the header", record.len(), columns.len()));
+        unfit = Some(format!("{} values stand in the row, and {} names in the header", record.len(), columns.len()));
     }
     let mut object = Map::new();
     for (column, cell) in columns.iter().zip(record) {
         if cell.is_empty() {
             continue;
         }
-        let unfit = |expected: &str| format!("the value of {} is not {expected}", column.name);
-        let value = match column.kind {
-            Kind::Text => Value::from(cell),
-            Kind::Number => match serde_json::from_str::<serde_json::Number>(cell.trim()) {
-                Ok(number) => Value::Number(number),
-                Err(_) => return Err(unfit("a number, such as 12.5")),
-            },
-            Kind::Boolean => match cell.trim() {
-                "true" => Value::Bool(true),
-                "false" => Value::Bool(false),
-                _ => return Err(unfit("true or false")),
-            },
-            Kind::Json => serde_json::from_str(cell).map_err(|_| unfit("JSON"))?,
-        };
-        place(&mut object, &column.path, value)
-            .ok_or_else(|| format!("{} lies inside of a field that is no object", column.name))?;
+        let value = value(column.kind, cell).unwrap_or_else(|expected| {
+            unfit.get_or_insert_with(|| format!("the value of {} is not {expected}", column.name));
+            Value::from(cell)
+        });
+        if place(&mut object, &column.path, value).is_none() {
+            unfit.get_or_insert_with(|| format!("{} lies inside of a field that is no object", column.name));
+        }
     }
-    Ok(Bytes::from(Value::Object(object).to_string()))
+    (object, unfit)
+}
+
+/// The value of a cell, or what was expected there.
+fn value(kind: Kind, cell: &str) -> Result<Value, &'static str> {
+    match kind {
+        Kind::Text => Ok(Value::from(cell)),
+        Kind::Number => serde_json::from_str(cell.trim()).map(Value::Number).map_err(|_| "a number, such as 12.5"),
+        Kind::Boolean => serde_json::from_str(cell.trim()).map(Value::Bool).map_err(|_| "true or false"),
+        Kind::Json => serde_json::from_str(cell).map_err(|_| "JSON"),
+    }
 }
 
 /// Puts a value where its path leads, making objects on the way.
@@ -201,8 +196,10 @@ mod tests {
             },
         });
         let columns = columns(&StringRecord::from(header.to_vec()), &schema).map_err(|e| e.to_string())?;
-        let payload = row(&StringRecord::from(cells.to_vec()), &columns)?;
-        Ok(String::from_utf8(payload.to_vec()).expect("JSON is text"))
+        match row(&StringRecord::from(cells.to_vec()), &columns) {
+            (object, None) => Ok(Value::Object(object).to_string()),
+            (_, Some(unfit)) => Err(unfit),
+        }
     }
 
     #[test]

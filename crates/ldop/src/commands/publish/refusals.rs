@@ -11,7 +11,7 @@ use ldop_types::{ExchangeId, TimestampMs};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
-use crate::{commands::exchange::violation_json, failure::Failure, output::local_time};
+use crate::{commands::exchange::violation_json, failure::Failure, output::local_time_ms};
 
 /// What the name of a refusals file has in it, and by which one is known when it is published.
 pub(super) const INFIX: &str = ".refused";
@@ -102,7 +102,7 @@ impl Refusals {
             message,
             violations,
             exchange_id: record.exchange_id.map(|id| id.to_string()),
-            event_time: record.event_time.map(|time| local_time(time.0)),
+            event_time: record.event_time.map(|time| local_time_ms(time.0)),
             record: raw,
             record_text: raw.is_none().then(|| String::from_utf8_lossy(record.payload).into_owned()),
         };

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    future::pending,
     io::{IsTerminal as _, stderr},
     time::{Duration, Instant},
 };
@@ -51,12 +52,25 @@ pub async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let begun = Instant::now();
     let rows = input::read(input, &args, csv);
     // The sender ends first; dropping the publisher lets the outcomes end once all of them have come.
-    let (sent, received) = tokio::join!(run.send(rows, publisher, ids), run.receive(outcomes));
+    let both = async { tokio::join!(run.send(rows, publisher, ids), run.receive(outcomes)) };
+    let done = tokio::select! {
+        done = both => Some(done),
+        // What is on its way may take as long as the hub is away; who asks twice does not want to wait.
+        () = interrupted_twice() => None,
+    };
     run.bar.finish_and_clear();
     let Books { summary, refusals } = run.books.into_inner();
     let refusals = refusals.finish()?;
-    summary.tell(context.output, begun.elapsed(), refusals.as_deref());
-    received?;
+    let (sent, received) = done.unwrap_or((Ok(Exit::Interrupted), Ok(())));
+    if received.is_ok() || !summary.is_empty() {
+        summary.tell(context.output, begun.elapsed(), refusals.as_deref());
+    }
+    if let Err(failure) = received {
+        if !summary.is_empty() {
+            eprintln!("cut off; publish the same file again to go on, nothing is doubled");
+        }
+        return Err(failure);
+    }
     match sent? {
         Exit::Ok if summary.refused > 0 => Ok(Exit::Refused),
         Exit::Interrupted => {
@@ -64,6 +78,14 @@ pub async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
             Ok(Exit::Interrupted)
         }
         exit => Ok(exit),
+    }
+}
+
+async fn interrupted_twice() {
+    for _ in 0..2 {
+        if ctrl_c().await.is_err() {
+            pending::<()>().await;
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use hdrhistogram::Histogram;
 use ldop_client::{Outcome, Refusal};
+use ldop_types::Rule;
 use serde_json::{Value, json};
 
 use super::refusals::NOT_SENT;
@@ -17,8 +18,8 @@ pub(super) struct Summary {
     pub warnings: u64,
     /// Reason, rule ("" without one) and how often.
     reasons: BTreeMap<(String, String), u64>,
-    /// Vietnamese and English of each reason.
-    messages: BTreeMap<String, (String, String)>,
+    /// Vietnamese of each reason.
+    messages: BTreeMap<String, String>,
     /// Microseconds.
     latency: Histogram<u64>,
 }
@@ -26,9 +27,7 @@ pub(super) struct Summary {
 impl Summary {
     pub(super) fn new() -> Self {
         // Up to an hour with three digits; what is longer counts as an hour.
-        let mut latency = Histogram::new_with_max(3_600_000_000, 3)
-            .unwrap_or_else(|_| Histogram::<u64>::new(3).expect("3 digits are allowed"));
-        latency.auto(false);
+        let latency = Histogram::new_with_max(3_600_000_000, 3).expect("an hour and three digits are in its range");
         Self {
             accepted: 0,
             repeated: 0,
@@ -62,12 +61,17 @@ impl Summary {
     fn count_refusal(&mut self, refusal: &Refusal) {
         self.refused += 1;
         let message = refusal.message.clone().unwrap_or_default();
-        self.messages.entry(refusal.reason.clone()).or_insert((message.vi, message.en));
+        self.messages.entry(refusal.reason.clone()).or_insert(message.vi);
         let mut count = |rule: &str| *self.reasons.entry((refusal.reason.clone(), rule.to_owned())).or_default() += 1;
         if refusal.violations.is_empty() {
             count("");
         }
         refusal.violations.iter().for_each(|violation| count(&violation.rule));
+    }
+
+    /// Whether nothing has happened.
+    pub(super) fn is_empty(&self) -> bool {
+        self.accepted == 0 && self.refused == 0
     }
 
     /// Whether some record was refused because its id is too old.
@@ -104,10 +108,9 @@ impl Summary {
             self.percentile(0.99)
         ));
         if !self.reasons.is_empty() {
-            let mut table = output::table(&["refused", "reason", "rule", ""]);
+            let mut table = output::table(&["times", "reason", "rule", ""]);
             for ((reason, rule), count) in &self.reasons {
-                let message = self.messages.get(reason).map_or("", |(vi, _)| vi);
-                table.add_row([&count.to_string(), reason, rule, message]);
+                table.add_row([&count.to_string(), reason, rule, self.describe(reason, rule)]);
             }
             output::line(table);
         }
@@ -119,6 +122,15 @@ impl Summary {
         }
         if self.has_expired_ids() {
             output::line("the file was first published too long ago; --again sends everything under new ids");
+        }
+    }
+
+    /// What a rule or reason says, in Vietnamese.
+    fn describe(&self, reason: &str, rule: &str) -> &str {
+        match Rule::ALL.iter().find(|known| known.as_str() == rule) {
+            Some(rule) => rule.describe().0,
+            None if reason == NOT_SENT => "không gửi được; xem tệp",
+            None => self.messages.get(reason).map_or("", |vi| vi),
         }
     }
 

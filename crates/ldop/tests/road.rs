@@ -1,0 +1,245 @@
+//! The commands against a hub of their own, started by the binary on the embedded log.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const PROVIDER: [&str; 4] = ["--cert", "pki/systems/so-khcn/danh-muc.crt", "--key", "pki/systems/so-khcn/danh-muc.key"];
+const CONSUMER: [&str; 4] =
+    ["--cert", "pki/systems/thue-tinh/quan-ly-thue.crt", "--key", "pki/systems/thue-tinh/quan-ly-thue.key"];
+const DATASET: [&str; 4] = ["--dataset", "communes", "--stage", "live"];
+
+/// A working folder with a hub running in it.
+struct Hub {
+    folder: TempDir,
+    process: Child,
+}
+
+impl Hub {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        assert!(command(folder.path(), &["init", "."]).output().expect("runs").status.success());
+        let file = folder.path().join("ldop.toml");
+        let config = fs::read_to_string(&file).expect("made");
+        let config = config.replace("127.0.0.1:7443\"\n# Plain", "127.0.0.1:0\"\n# Plain").replace(":9443", ":0");
+        fs::write(&file, &config).expect("writable");
+        let process = serve(folder.path());
+        let ready = wait_for(&folder.path().join("ready.json"));
+        let grpc = ready["grpc"].as_str().expect("an address");
+        fs::write(&file, config.replace("https://127.0.0.1:7443", &format!("https://{grpc}"))).expect("writable");
+        Self { folder, process }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn ldop(&self, arguments: &[&[&str]]) -> Output {
+        command(self.path(), &arguments.concat()).output().expect("the binary runs")
+    }
+
+    fn json(&self, arguments: &[&[&str]], code: i32) -> Value {
+        let output = self.ldop(&[&["--output", "json"], &arguments.concat()]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("one document; stderr: {stderr}"))
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path().join(name), text).expect("writable");
+    }
+
+    fn lines(&self, name: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect()
+    }
+
+    /// The records an agreement gives from a position on.
+    fn received(&self, more: &[&str]) -> Vec<Value> {
+        let agreement = ["subscribe", "--agreement", "communes-to-tax", "--until-caught-up"];
+        let output = self.ldop(&[&agreement, &CONSUMER, more]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect()
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ldop"));
+    command.current_dir(folder).args(arguments).stdin(Stdio::null());
+    for variable in ["HUB", "CA", "CERT", "KEY", "SERVER_NAME", "CONFIG", "PATIENCE"] {
+        command.env_remove(format!("LDOP_{variable}"));
+    }
+    command
+}
+
+fn serve(folder: &Path) -> Child {
+    let log = fs::File::create(folder.join("serve.log")).expect("writable");
+    let mut command = command(folder, &["serve", "--ready-file", "ready.json"]);
+    command.stdout(Stdio::null()).stderr(log).spawn().expect("the binary runs")
+}
+
+/// Polls for the ready file.
+fn wait_for(file: &Path) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Ok(text) = fs::read_to_string(file)
+            && let Ok(ready) = serde_json::from_str(&text)
+        {
+            return ready;
+        }
+        assert!(Instant::now() < deadline, "the hub did not become ready");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+/// A commune record; `n` makes it different.
+fn commune(n: u32) -> Value {
+    json!({
+        "code": "21583",
+        "name": format!("Quy Nhơn {n}"),
+        "full_name": "Phường Quy Nhơn",
+        "kind": "ward",
+        "province_code": "52",
+        "effective_on": "2025-07-01",
+        "centroid": { "longitude": 109.23715, "latitude": 13.78209 },
+    })
+}
+
+fn jsonl(records: &[Value]) -> String {
+    records.iter().map(|record| format!("{record}\n")).collect()
+}
+
+#[test]
+fn definitions_and_records_travel_by_the_command_line() {
+    let hub = Hub::start();
+
+    // Definitions: what would change, what changes, nothing the second time.
+    let dry = hub.json(&[&["apply", "schemas", "--dry-run"]], 0);
+    assert!(dry["created"].as_u64() > Some(100));
+    let applied = hub.json(&[&["apply", "schemas"]], 0);
+    assert_eq!(applied["created"], dry["created"]);
+    let again = hub.json(&[&["apply", "schemas"]], 0);
+    assert_eq!((&again["created"], &again["changed"]), (&json!(0), &json!(0)));
+    assert_eq!(again["unchanged"], applied["created"]);
+    let status = hub.json(&[&["status"]], 0);
+    assert_eq!(status["head"], again["head"]);
+    assert_eq!(status["engine"], "embedded");
+
+    // Records: two good ones, one that is wrong, one that is cut off, one line that is empty.
+    let mut text = jsonl(&[commune(1), commune(2)]);
+    let mut wrong = commune(3);
+    wrong["kind"] = json!("city");
+    text.push_str(&format!("\n{wrong}\n{{\"code\":\n"));
+    hub.write("communes.jsonl", &text);
+    let publish = |file: &str, code| hub.json(&[&["publish", file], &DATASET, &PROVIDER], code);
+    let summary = publish("communes.jsonl", 1);
+    assert_eq!((&summary["accepted"], &summary["refused"]), (&json!(2), &json!(2)));
+    let refused = hub.lines("communes.refused.jsonl");
+    assert_eq!((&refused[0]["line"], &refused[1]["line"]), (&json!(4), &json!(5)));
+    assert_eq!(refused[0]["violations"][0]["pointer"], "/kind");
+    assert_eq!(refused[0]["record"], wrong);
+    assert_eq!(refused[1]["record_text"], "{\"code\":");
+
+    // The same file again has no second effect.
+    let summary = publish("communes.jsonl", 1);
+    assert_eq!((&summary["accepted"], &summary["repeated"]), (&json!(2), &json!(2)));
+
+    // What was refused is corrected in its file and sent from there.
+    let mut line = refused[0].clone();
+    line["record"]["kind"] = json!("ward");
+    hub.write("communes.refused.jsonl", &jsonl(&[line]));
+    let summary = publish("communes.refused.jsonl", 0);
+    assert_eq!((&summary["accepted"], &summary["repeated"]), (&json!(1), &json!(0)));
+
+    // CSV: the schema says what is a number.
+    let header = "code,name,full_name,kind,province_code,effective_on,centroid.longitude,centroid.latitude";
+    let row =
+        |name: &str, longitude: &str| format!("21583,{name},Phường Quy Nhơn,ward,52,2025-07-01,{longitude},13.78209");
+    hub.write("communes.csv", &format!("{header}\n{}\n{}\n", row("Từ CSV", "109.2"), row("Sai", "x")));
+    let summary = hub.json(&[&["publish", "communes.csv", "--refusals", "csv.out"], &DATASET, &PROVIDER], 1);
+    assert_eq!((&summary["accepted"], &summary["refused"]), (&json!(1), &json!(1)));
+    let refused = hub.lines("csv.out");
+    assert_eq!((&refused[0]["reason"], &refused[0]["line"]), (&json!("NOT_SENT"), &json!(3)));
+    assert_eq!(refused[0]["record"]["centroid"]["longitude"], "x");
+
+    // The consumer gets each once, in order, reduced to what it was granted, and goes on where it acknowledged.
+    let names = |lines: &[Value]| -> Vec<String> {
+        lines.iter().map(|line| line["record"]["name"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(names(&hub.received(&["--count", "3"])), ["Quy Nhơn 1", "Quy Nhơn 2", "Quy Nhơn 3"]);
+    let rest = hub.received(&[]);
+    assert_eq!(names(&rest), ["Từ CSV"]);
+    assert_eq!(rest[0]["record"]["centroid"]["longitude"], json!(109.2));
+    assert!(hub.received(&[]).is_empty(), "everything is acknowledged");
+    assert_eq!(hub.received(&["--name", "other", "--no-ack"]).len(), 4);
+    assert_eq!(hub.received(&["--name", "other"]).len(), 4, "nothing was acknowledged");
+
+    // What became of a record; and a caller only hears of its own.
+    let id = rest[0]["exchange_id"].as_str().expect("an id").to_owned();
+    let exchange = hub.json(&[&["exchange", &id], &DATASET, &PROVIDER], 0);
+    assert_eq!(exchange["state"], "accepted");
+    let other = hub.ldop(&[&["exchange", &id], &DATASET, &CONSUMER]);
+    assert_eq!(other.status.code(), Some(1));
+}
+
+#[test]
+fn refusals_of_the_hub_end_with_their_reason() {
+    let hub = Hub::start();
+    hub.json(&[&["apply", "schemas"]], 0);
+    hub.write("x.jsonl", &jsonl(&[commune(1)]));
+    let refused = |arguments: &[&[&str]], reason: &str| {
+        let output = hub.ldop(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(reason), "{stderr}");
+    };
+    refused(&[&["apply", "schemas"], &PROVIDER], "NOT_AN_OPERATOR");
+    refused(&[&["publish", "x.jsonl"], &DATASET, &CONSUMER], "NOT_A_PROVIDER");
+    refused(&[&["publish", "x.jsonl", "--dataset", "communes", "--stage", "testing"], &PROVIDER], "NOT_A_PROVIDER");
+    refused(&[&["publish", "x.jsonl", "--dataset", "nothing", "--stage", "live"], &PROVIDER], "DATASET_UNKNOWN");
+    refused(&[&["subscribe", "--agreement", "communes-to-tax"], &PROVIDER], "NOT_THE_CONSUMER");
+    refused(&[&["subscribe", "--agreement", "nothing"], &CONSUMER], "AGREEMENT_UNKNOWN");
+
+    // A hub refuses definitions at the place they stand at.
+    fs::create_dir(hub.path().join("part")).expect("writable");
+    let agreement = "[[agreement]]\nid = \"x\"\nprovider = \"so-khcn\"\nconsumer = \"thue-tinh/nobody\"\n\
+                     dataset = \"communes\"\nstage = \"live\"\npurpose_vi = \"Thử\"\ngranted_fields = [\"code\"]\n";
+    hub.write("part/x.toml", agreement);
+    let output = hub.ldop(&[&["apply", "part", "--partial"]]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("part/x.toml:1:1: agreement(x).consumer"), "{stderr}");
+    assert!(stderr.contains("the hub refused: 1 problem"), "{stderr}");
+}
+
+#[test]
+fn certificates_of_another_authority_are_told_apart() {
+    let hub = Hub::start();
+    let init = hub.ldop(&[&["pki", "init", "--dir", "other"]]);
+    assert!(init.status.success());
+    assert!(hub.ldop(&[&["pki", "issue", "--dir", "other", "--operator", "so-khcn/quan-tri"]]).status.success());
+    let status = |arguments: &[&str], hint: &str| {
+        let output = hub.ldop(&[&["status", "--patience", "5"], arguments]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{stderr}");
+        assert!(stderr.contains(hint), "{stderr}");
+    };
+    status(&["--ca", "other/ca.crt"], "The hub's certificate does not fit");
+    status(&["--server-name", "hub.example"], "The hub's certificate does not fit");
+    let (cert, key) = ("other/operators/so-khcn/quan-tri.crt", "other/operators/so-khcn/quan-tri.key");
+    status(&["--cert", cert, "--key", key], "The hub does not take your certificate");
+}
