@@ -360,7 +360,9 @@ mod tests {
         // "Out of order" at the head of the line: producer and broker no longer agree, and librdkafka gives up.
         let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
         cluster.request_errors(RDKafkaApiKey::Produce, &[error]);
-        let on_their_way: Vec<_> = (0..3).map(|_| first.append(entry()).unwrap()).collect();
+        // As soon as the failure is seen the appender takes no more.
+        let on_their_way: Vec<_> = std::iter::from_fn(|| first.append(entry()).ok()).take(3).collect();
+        assert!(!on_their_way.is_empty());
         for append in on_their_way {
             let answer = append.await;
             assert!(matches!(answer, Err(LogError::Unknown { .. })), "{answer:?}");
