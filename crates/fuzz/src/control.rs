@@ -65,6 +65,6 @@ pub(crate) fn change_set_seeds() -> Vec<Vec<u8>> {
         .iter()
         .filter(|change| change.encoded_len() < 4_000)
         .step_by(5)
-        .map(|c| request(&[c.clone()]))
+        .map(|c| request(std::slice::from_ref(c)))
         .collect()
 }
