@@ -22,7 +22,7 @@ RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
 section "tests"
 cargo build --quiet -p ldop
-cargo test --workspace --features ldop-log/kafka-tests
+cargo test --workspace --features ldop-log/kafka-tests,ldop-tests/kafka-tests
 
 section "the main job"
 target/debug/ldop demo

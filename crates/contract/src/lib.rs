@@ -3,7 +3,14 @@
 //! One module for each versioned package. Nothing here is edited by hand; what a field means stands in the `.proto`.
 //! Conversions that more than one crate needs are in [`convert`].
 
-#![allow(clippy::all, clippy::unwrap_used, missing_docs, unused_qualifications, reason = "generated code")]
+#![allow(
+    rustdoc::invalid_html_tags,
+    clippy::all,
+    clippy::unwrap_used,
+    missing_docs,
+    unused_qualifications,
+    reason = "generated code"
+)]
 
 pub mod convert;
 

@@ -9,7 +9,7 @@
 //! - `<schema>.accepted/*.json`, `<schema>.rejected/*.json`: records that must be accepted, and records that must be
 //!   rejected for exactly the reasons they name.
 //!
-//! [`load`] finds everything that is wrong, not the first thing: every [`Problem`](reading::Problem) names file, line,
+//! [`load`] finds everything that is wrong, not the first thing: every [`Problem`] names file, line,
 //! key, what stands there and what should. What the hub checks is checked by the same code the hub uses. The order of
 //! the result is that of dependencies and then of ids, so the same folder always gives the same change set.
 //!

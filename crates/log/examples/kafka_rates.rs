@@ -193,6 +193,37 @@ async fn engine_read(log: &KafkaLog, partition: &Partition, count: usize) -> Res
     watch.stop(count)
 }
 
+/// Time from handing an entry over until a waiting reader has it.
+async fn through(log: &Arc<KafkaLog>, partition: Partition) -> Result<(Duration, Duration)> {
+    let appender = log.appender(partition.clone()).await?;
+    let mut at = log.watermarks(&partition).await?.end;
+    let mut times = Vec::new();
+    for n in 0..1_000 {
+        let start = Instant::now();
+        drop(appender.append(vec![entry(value(n), n)])?);
+        let fetched = log.fetch(&partition, at, 1 << 20, Duration::from_secs(10)).await?;
+        times.push(start.elapsed());
+        at = fetched.next;
+    }
+    times.sort_unstable();
+    Ok((times[times.len() / 2], times[times.len() * 99 / 100]))
+}
+
+/// CPU share of this process while readers wait at the ends of many quiet partitions.
+async fn idle(log: &Arc<KafkaLog>, partitions: u32) -> Result<f64> {
+    let name = TopicName::parse("quiet")?;
+    log.ensure_topics(vec![TopicSpec { name: name.clone(), partitions, cleanup: Cleanup::Keep }]).await?;
+    let mut readers = tokio::task::JoinSet::new();
+    for index in 0..partitions {
+        let (log, partition) = (Arc::clone(log), Partition { topic: name.clone(), index });
+        readers.spawn(async move { log.fetch(&partition, 0, 1 << 20, Duration::from_secs(600)).await });
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let (start, before) = (Instant::now(), cpu()?);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    Ok((cpu()? - before).as_secs_f64() / start.elapsed().as_secs_f64())
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let count = std::env::args().nth(1).map_or(Ok(300_000), |n| n.parse())?;
@@ -230,6 +261,9 @@ async fn main() -> Result<()> {
         let (p50, p99) = latency(&log, partition("alone")?, batch).await?;
         println!("alone   batch of {batch:2}: p50 {p50:?}  p99 {p99:?}");
     }
+    let (p50, p99) = through(&log, partition("alone")?).await?;
+    println!("through append to waiting reader: p50 {p50:?}  p99 {p99:?}");
+    println!("idle    200 readers at the end: {:.1} % of a core", idle(&log, 200).await? * 100.0);
     log.close(Duration::from_secs(5)).await?;
     Ok(())
 }

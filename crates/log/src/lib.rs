@@ -1,7 +1,7 @@
 //! The durable, ordered log everything stands on: one port, [`MessageLog`], and two engines behind it.
 //!
 //! Nothing above this crate can tell which engine it runs on. Both are held to the same contract suite
-//! ([`contract_suite`], run from `tests/`).
+//! (`tests/contract`).
 //!
 //! - [`port`]: topics, entries, positions, errors and the trait with its promises.
 //! - [`embedded`]: SQLite in a folder, group commit; needs nothing installed.

@@ -20,10 +20,10 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            #[doc = concat!("The expected form: ", $expected, ".")]
+            #[doc = concat!("The expected form: `", $expected, "`.")]
             pub const EXPECTED: &'static str = $expected;
 
-            #[doc = concat!("Parses the id; it must be ", $expected, ".\n\n# Errors\n\nAnything else.")]
+            #[doc = concat!("Parses the id; it must be `", $expected, "`.\n\n# Errors\n\nAnything else.")]
             pub fn parse(text: &str) -> Result<Self, IdError> {
                 let fits: fn(&str) -> bool = $ok;
                 if text.is_empty() || text.len() > $max || !fits(text) {
