@@ -119,7 +119,7 @@ if [ -n "$helm" ]; then
     for options in "" "--set serviceMonitor.enabled=true --set kafka.secretName=k --set podDisruptionBudget.maxUnavailable=0" \
         "--set networkPolicy.enabled=false --set podDisruptionBudget.enabled=false"; do
         # shellcheck disable=SC2086 # several words
-        "$helm" template hub helm/ldop $options >"$scratch/chart.yml"
+        "$helm" template hub helm/ldop --kube-version 1.30.0 $options >"$scratch/chart.yml"
         python3 - "$scratch/chart.yml" <<'PY'
 import sys, tomllib, yaml
 made = [d for d in yaml.safe_load_all(open(sys.argv[1])) if d]
