@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
-# Sets up what the tests need, real servers included, and runs every check. Stops at the first that fails.
+# Sets up what the tests need, real servers included, and runs every check. Stops at the first that fails and says which.
+# tests/soak.sh is the long version of the faults.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-section() { printf '\n== %s\n' "$1"; }
+section=start
+section() {
+    section=$1
+    printf '\n== %s\n' "$section"
+}
+trap 'printf "\ntests/run.sh: failed at: %s\n" "$section" >&2' ERR
 
 section "set up: Kafka, promtool, buf, grpcurl"
 tests/setup.sh
@@ -20,9 +26,22 @@ cargo clippy --workspace --all-targets --all-features -- -D warnings
 section "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
-section "tests"
-cargo build --quiet -p ldop
+section "licences, bans and sources of dependencies: cargo deny"
+if command -v cargo-deny >/dev/null; then
+    cargo deny --all-features check
+else
+    # Building it takes longer than all the rest.
+    echo "not checked: cargo-deny is not installed (cargo install cargo-deny)"
+fi
+
+# Builds target/debug/ldop too, which the scenarios, the demo and the check of deploy/ run.
+section "tests, with brokers"
 cargo test --workspace --features ldop-log/kafka-tests,ldop-tests/kafka-tests
+
+section "what an operator runs"
+deploy/check.sh
 
 section "the main job"
 target/debug/ldop demo
+
+printf '\nEverything passed.\n'

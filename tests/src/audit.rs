@@ -55,7 +55,10 @@ pub async fn read_all(client: &Client, agreement: &str, wanted: usize) -> anyhow
                 received.extend(taken(&batch)?);
                 subscriber.ack(&batch);
             }
-            Event::CaughtUp(_) if received.len() >= wanted => return Ok(received),
+            Event::CaughtUp(_) if received.len() >= wanted => {
+                subscriber.close().await?;
+                return Ok(received);
+            }
             Event::CaughtUp(_) => {}
         }
     }

@@ -27,6 +27,15 @@ pub struct Hub {
     log: PathBuf,
 }
 
+/// Memory of a process, bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Memory {
+    /// Everything that is resident (RSS).
+    pub total: u64,
+    /// Of that, what is its own: not the program, not files that are mapped.
+    pub own: u64,
+}
+
 /// The program, beside the test program. Cargo builds the programs of other packages for nobody: it is built here when
 /// it is missing, and refused when a source is newer, so that nobody tests yesterday's hub.
 async fn program() -> anyhow::Result<&'static PathBuf> {
@@ -149,15 +158,18 @@ impl Hub {
         self.process.ended()?.context("a process that has ended has a status")
     }
 
-    /// Memory in use, bytes, from /proc.
+    /// Memory in use (RSS), from /proc.
     ///
     /// # Errors
     ///
     /// The process is gone.
-    pub fn memory(&self) -> anyhow::Result<u64> {
+    pub fn memory(&self) -> anyhow::Result<Memory> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
-        Ok(line.split_whitespace().nth(1).context("VmRSS has a figure")?.parse::<u64>()? << 10)
+        let bytes = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name)).context("a line of memory")?;
+            anyhow::Ok(line.split_whitespace().nth(1).context("a figure")?.parse::<u64>()? << 10)
+        };
+        Ok(Memory { total: bytes("VmRSS:")?, own: bytes("RssAnon:")? })
     }
 
     /// Limits the size of the files it may write; `None` lifts the limit.
