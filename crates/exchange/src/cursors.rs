@@ -193,8 +193,9 @@ impl Cursors {
                 Some((key(id, *lane), Kind::RecordsDelivered(event)))
             })
             .collect();
-        let written = match self.write(&mut appender, entries).await {
-            Ok(()) => self.events.append(events).await.map(|_| ()),
+        // The event first: between the two a crash makes it stand twice, never makes it missing.
+        let written = match self.events.append(events).await {
+            Ok(_) => self.write(&mut appender, entries).await,
             Err(reason) => Err(reason),
         };
         if let Err(reason) = written {
