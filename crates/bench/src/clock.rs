@@ -23,6 +23,19 @@ pub fn process(pid: u32) -> anyhow::Result<Duration> {
     Ok(TICK * (ticks(11)? + ticks(12)?))
 }
 
+/// The child of this process that runs a program with this argument, such as the main class of a Java program.
+pub fn child_with(argument: &str) -> Option<u32> {
+    let own = std::process::id().to_string();
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.find(|pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let parent = stat.rsplit(')').next().and_then(|fields| fields.split_whitespace().nth(1));
+        let arguments = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        parent == Some(own.as_str()) && arguments.split('\0').any(|one| one == argument)
+    })
+}
+
 /// Processor time of the calling thread so far. Waiting for others to leave the processor does not count.
 pub fn thread() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);

@@ -1,6 +1,6 @@
 //! The measures of the road a record takes: publishing in bulk and singly, reading, and the hub's memory meanwhile.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use ldop_client::Client;
@@ -12,7 +12,7 @@ use ldop_types::{DatasetName, Stage};
 
 use crate::{
     bare_check::Checker,
-    bare_kafka, bare_sqlite,
+    bare_kafka, bare_sqlite, clock,
     corpus::Corpus,
     load,
     settings::{Measure, Settings},
@@ -23,6 +23,9 @@ use crate::{
 
 /// The agreement that is read: 17 of the 30 or so fields of a civil status event.
 const AGREEMENT: &str = "civil-status-to-social-insurance";
+
+/// Least number of records that are read: opening takes its time on both sides.
+const READ: usize = 200_000;
 
 /// What all measures of the road share.
 pub struct Road<'a> {
@@ -56,8 +59,35 @@ struct Bulk {
     hub: Vec<f64>,
     bare: Vec<f64>,
     ratios: Vec<f64>,
-    hub_micros: Vec<f64>,
-    bench_micros: Vec<f64>,
+    /// Microseconds for each record, in the hub's turn and in the bare one's.
+    spent: Vec<(Spent, Spent)>,
+}
+
+/// Processor time of the processes that share the machine: seconds so far, or microseconds for each record.
+#[derive(Debug, Clone, Copy)]
+struct Spent {
+    hub: f64,
+    /// This process: the client, or what is bare.
+    own: f64,
+    broker: f64,
+}
+
+impl Spent {
+    fn now(hub: &Hub, broker: Option<u32>) -> anyhow::Result<Self> {
+        Ok(Self {
+            hub: hub.processor_time()?.as_secs_f64(),
+            own: clock::process(std::process::id())?.as_secs_f64(),
+            broker: broker.map_or(Ok(0.0), |pid| clock::process(pid).map(|time| time.as_secs_f64()))?,
+        })
+    }
+
+    fn since(self, before: Self, records: usize) -> Self {
+        Self {
+            hub: micros(self.hub - before.hub, records),
+            own: micros(self.own - before.own, records),
+            broker: micros(self.broker - before.broker, records),
+        }
+    }
 }
 
 impl Road<'_> {
@@ -121,28 +151,36 @@ impl Road<'_> {
         &self,
         running: &mut Running,
         name: &str,
-        bare: impl Fn() -> anyhow::Result<std::time::Duration>,
+        bare: impl Fn() -> anyhow::Result<Duration>,
     ) -> anyhow::Result<Bulk> {
         let (count, mut bulk) = (self.corpus.len(), Bulk::default());
+        let broker = clock::child_with("kafka.Kafka");
         for round in 0..=self.settings.rounds() {
-            let (hub_before, own_before) = (running.hub.processor_time()?, crate::clock::process(std::process::id())?);
+            let before = Spent::now(&running.hub, broker)?;
             let took = running.publish(self.corpus).await?.as_secs_f64();
-            let hub_micros = micros((running.hub.processor_time()? - hub_before).as_secs_f64(), count);
-            let own = crate::clock::process(std::process::id())? - own_before;
+            let between = Spent::now(&running.hub, broker)?;
             let bare_took = tokio::task::block_in_place(&bare)?.as_secs_f64();
+            let after = Spent::now(&running.hub, broker)?;
             let (hub_rate, bare_rate) = (count as f64 / took, count as f64 / bare_took);
+            let (ours, theirs) = (between.since(before, count), after.since(between, count));
             eprintln!(
-                "round {round}: hub {} ({hub_micros:.1} µs of processor time each), {name} {}, ratio {:.2}",
+                "round {round}: hub {} (µs of processor time: hub {:.1}, client {:.1}, broker {:.1}), {name} {} ({:.1}, \
+                 broker {:.1}), ratio {:.2}; hub {:.0} MiB",
                 rate(hub_rate),
+                ours.hub,
+                ours.own,
+                ours.broker,
                 rate(bare_rate),
-                hub_rate / bare_rate
+                theirs.own,
+                theirs.broker,
+                hub_rate / bare_rate,
+                running.hub.memory()?.now
             );
             if round > 0 {
                 bulk.hub.push(hub_rate);
                 bulk.bare.push(bare_rate);
                 bulk.ratios.push(hub_rate / bare_rate);
-                bulk.hub_micros.push(hub_micros);
-                bulk.bench_micros.push(micros(own.as_secs_f64(), count));
+                bulk.spent.push((ours, theirs));
             }
         }
         Ok(bulk)
@@ -151,11 +189,16 @@ impl Road<'_> {
     fn processor_time(&mut self, bulk: &Bulk) -> anyhow::Result<Row> {
         let count = self.corpus.len();
         let times = self.checker.measure(self.corpus)?;
-        let each = |time: std::time::Duration| micros(time.as_secs_f64(), count);
+        let each = |time: Duration| micros(time.as_secs_f64(), count);
         let (parse, schema, hash) = (each(times.parse), each(times.jsonschema), each(times.sha256));
-        let (hub, bare) = (median(bulk.hub_micros.clone()), parse + schema + hash);
-        let own = format!("{hub:.2} µs (client {:.2} µs)", median(bulk.bench_micros.clone()));
-        let against = format!("parse {parse:.2} + jsonschema {schema:.2} + SHA-256 {hash:.2} = {bare:.2} µs");
+        let spent = |of: fn(&(Spent, Spent)) -> f64| median(bulk.spent.iter().map(of));
+        let (hub, bare) = (spent(|(ours, _)| ours.hub), parse + schema + hash);
+        let (client, broker) = (spent(|(ours, _)| ours.own), spent(|(ours, _)| ours.broker));
+        let own = format!("{hub:.2} µs (beside it client {client:.1}, broker {broker:.1})");
+        let (raw, raw_broker) = (spent(|(_, theirs)| theirs.own), spent(|(_, theirs)| theirs.broker));
+        let against = format!(
+            "parse {parse:.2} + jsonschema {schema:.2} + SHA-256 {hash:.2} = {bare:.2} µs (rdkafka {raw:.1}, broker {raw_broker:.1})"
+        );
         Ok(Row::new("the hub's processor time for each record of that", own).against(against).at_most(
             hub / bare,
             2.0,
@@ -164,7 +207,7 @@ impl Road<'_> {
     }
 
     async fn subscribe(&self, running: &mut Running, kafka: Option<&str>) -> anyhow::Result<Row> {
-        if running.readable == 0 {
+        while running.readable < READ {
             running.publish(self.corpus).await?;
         }
         let count = running.readable;
@@ -176,18 +219,18 @@ impl Road<'_> {
             let took = count as f64 / load::read(&client, AGREEMENT, count).await?.as_secs_f64();
             let each = micros((running.hub.processor_time()? - before).as_secs_f64(), count);
             let against = match kafka {
+                // Nothing reads that file but the hub.
                 None => f64::NAN,
                 Some(broker) => {
                     let read = || bare_kafka::read(broker, topic.as_str(), count);
                     count as f64 / tokio::task::block_in_place(read)?.as_secs_f64()
                 }
             };
-            eprintln!(
-                "round {round}: read {} ({each:.1} µs of processor time each), bare {}, ratio {:.2}",
-                rate(took),
-                rate(against),
-                took / against
-            );
+            let compared = match kafka {
+                None => String::new(),
+                Some(_) => format!(", rdkafka {}, ratio {:.2}", rate(against), took / against),
+            };
+            eprintln!("round {round}: read {} ({each:.1} µs of the hub's processor time){compared}", rate(took));
             if round > 0 {
                 hub.push(took);
                 bare.push(against);
@@ -208,7 +251,7 @@ impl Road<'_> {
 }
 
 impl Running {
-    async fn publish(&mut self, corpus: &Corpus) -> anyhow::Result<std::time::Duration> {
+    async fn publish(&mut self, corpus: &Corpus) -> anyhow::Result<Duration> {
         let took = load::publish(&self.clients, corpus).await?;
         self.readable +=
             corpus.flows.iter().filter(|f| f.dataset == Dataset::CivilStatus).map(|f| f.records.len()).sum::<usize>();
