@@ -23,6 +23,8 @@ use crate::{
 
 /// Longest a caller waits for the log before it is told to try again.
 const APPEND_DEADLINE: Duration = Duration::from_secs(10);
+/// Recent entries the embedded log keeps in memory for readers at its head; the hub is to stay small under load.
+const TAIL_CACHE: usize = 32 << 20;
 /// Room for key and headers beside the largest payload.
 const ENTRY_SLACK: usize = 64 << 10;
 
@@ -200,6 +202,7 @@ async fn open_log(config: &Config) -> Result<Arc<dyn MessageLog>, ServeError> {
             options.max_bytes = settings.max_bytes.unwrap_or(0);
             options.max_entry_bytes = max_entry_bytes;
             options.in_flight_bytes = config.limits.in_flight_bytes;
+            options.tail_cache_bytes = TAIL_CACHE;
             let open = tokio::task::spawn_blocking(move || embedded::EmbeddedLog::open(options)).await;
             let log: Arc<dyn MessageLog> = open.map_err(|e| ServeError::Runtime(io::Error::other(e)))??;
             Ok(log)
