@@ -102,11 +102,4 @@ async fn a_clock_set_back_changes_nothing_that_was_promised(engine: Engine) -> a
     world.no_panic()
 }
 
-// Not on Kafka: the shim sets the clock for the program but not for the kernel, and librdkafka's threads wait for moments
-// of that clock, so a set clock would stall them in a way a machine's does not.
-mod embedded {
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_clock_set_back_changes_nothing_that_was_promised() -> anyhow::Result<()> {
-        super::a_clock_set_back_changes_nothing_that_was_promised(ldop_tests::Engine::Embedded).await
-    }
-}
+ldop_tests::on_both_engines!(a_clock_set_back_changes_nothing_that_was_promised);

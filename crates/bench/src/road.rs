@@ -27,6 +27,11 @@ const AGREEMENT: &str = "civil-status-to-social-insurance";
 /// Least number of records that are read: opening takes its time on both sides.
 const READ: usize = 200_000;
 
+/// Rounds before those that count. A broker's Java code is compiled while it runs: it is warm after about a million
+/// records, and costs five times as much before.
+const WARM_UP_KAFKA: usize = 8;
+const WARM_UP_EMBEDDED: usize = 1;
+
 /// What all measures of the road share.
 pub struct Road<'a> {
     /// What to do.
@@ -100,7 +105,7 @@ impl Road<'_> {
         if self.settings.wants(Measure::Kafka) {
             bare_kafka::make_topics(&address, self.corpus).await?;
             let producer = bare_kafka::Producer::open(&address)?;
-            let bulk = self.bulk(&mut running, "rdkafka", || producer.send(self.corpus)).await?;
+            let bulk = self.bulk(&mut running, "rdkafka", WARM_UP_KAFKA, || producer.send(self.corpus)).await?;
             rows.push(
                 bulk.row("bulk publish, Kafka", "rdkafka ThreadedProducer").at_least(median(bulk.ratios.clone()), 0.6),
             );
@@ -121,7 +126,8 @@ impl Road<'_> {
         let mut rows = Vec::new();
         let mut running = self.start(None).await?;
         if self.settings.wants(Measure::Embedded) {
-            let bulk = self.bulk(&mut running, "SQLite", || bare_sqlite::write(&self.dir, self.corpus)).await?;
+            let write = || bare_sqlite::write(&self.dir, self.corpus);
+            let bulk = self.bulk(&mut running, "SQLite", WARM_UP_EMBEDDED, write).await?;
             rows.push(
                 bulk.row("bulk publish, embedded", "SQLite group commit").at_least(median(bulk.ratios.clone()), 0.5),
             );
@@ -146,16 +152,17 @@ impl Road<'_> {
         Ok(Running { world, hub, clients, idle, readable: 0 })
     }
 
-    /// Rounds of the hub and of something bare, by turns, after one of each that does not count.
+    /// Rounds of the hub and of something bare, by turns, after some of each that do not count.
     async fn bulk(
         &self,
         running: &mut Running,
         name: &str,
+        warm_up: usize,
         bare: impl Fn() -> anyhow::Result<Duration>,
     ) -> anyhow::Result<Bulk> {
         let (count, mut bulk) = (self.corpus.len(), Bulk::default());
         let broker = clock::child_with("kafka.Kafka");
-        for round in 0..=self.settings.rounds() {
+        for round in 1..=warm_up + self.settings.rounds() {
             let before = Spent::now(&running.hub, broker)?;
             let took = running.publish(self.corpus).await?.as_secs_f64();
             let between = Spent::now(&running.hub, broker)?;
@@ -164,8 +171,9 @@ impl Road<'_> {
             let (hub_rate, bare_rate) = (count as f64 / took, count as f64 / bare_took);
             let (ours, theirs) = (between.since(before, count), after.since(between, count));
             eprintln!(
-                "round {round}: hub {} (µs of processor time: hub {:.1}, client {:.1}, broker {:.1}), {name} {} ({:.1}, \
+                "{} {round}: hub {} (µs of processor time: hub {:.1}, client {:.1}, broker {:.1}), {name} {} ({:.1}, \
                  broker {:.1}), ratio {:.2}; hub {:.0} MiB",
+                if round > warm_up { "round" } else { "warm-up" },
                 rate(hub_rate),
                 ours.hub,
                 ours.own,
@@ -176,7 +184,7 @@ impl Road<'_> {
                 hub_rate / bare_rate,
                 running.hub.memory()?.now
             );
-            if round > 0 {
+            if round > warm_up {
                 bulk.hub.push(hub_rate);
                 bulk.bare.push(bare_rate);
                 bulk.ratios.push(hub_rate / bare_rate);

@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 pub const LDOP_HEADER: &str = "ldop";
 /// CloudEvents 1.0.2, Kafka protocol binding 3.2: attributes of the binary content mode.
 const CE_SPECVERSION: &str = "ce_specversion";
-const CE_ID: &str = "ce_id";
+/// Name of the header that holds the exchange id, as text.
+pub const CE_ID: &str = "ce_id";
 const CE_SOURCE: &str = "ce_source";
 const CE_TYPE: &str = "ce_type";
 
@@ -59,8 +60,6 @@ pub struct RecordMeta {
     pub scope: Scope,
     /// Salt.
     pub salt: Salt,
-    /// Commitment.
-    pub commitment: Commitment,
     /// When the stated fact came about.
     pub event_time: TimestampMs,
     /// When the hub accepted it.
@@ -107,35 +106,53 @@ impl Attributes {
         }
     }
 
-    /// The entry to append for a record. One allocation holds everything that is the record's own.
-    #[must_use]
-    pub fn entry(&self, meta: &RecordMeta, key: Bytes, payload: Bytes) -> NewEntry {
-        let mut own = Vec::with_capacity(UUID_TEXT + RECORD_HEADER_ROOM);
-        own.resize(UUID_TEXT, 0);
-        meta.exchange_id.write_text((&mut own[..UUID_TEXT]).try_into().expect("a UUID's text has this length"));
-        encode_record_header(meta, &mut own);
+    /// The entries to append for some records. One allocation holds the headers that are the records' own.
+    pub fn entries<'a>(&self, records: impl ExactSizeIterator<Item = (&'a RecordMeta, Bytes, Bytes)>) -> Vec<NewEntry> {
+        let mut own = Vec::with_capacity(records.len() * (UUID_TEXT + RECORD_HEADER_ROOM));
+        let mut ends = Vec::with_capacity(records.len());
+        let mut entries = Vec::with_capacity(records.len());
+        for (meta, key, payload) in records {
+            let start = own.len();
+            own.resize(start + UUID_TEXT, 0);
+            meta.exchange_id.write_text((&mut own[start..]).try_into().expect("a UUID's text has this length"));
+            encode_record_header(meta, &mut own);
+            ends.push(own.len());
+            entries.push(NewEntry {
+                key: Some(key),
+                value: Some(payload),
+                headers: Vec::with_capacity(5),
+                timestamp: meta.accepted_time,
+            });
+        }
         let own = Bytes::from(own);
-        NewEntry {
-            key: Some(key),
-            value: Some(payload),
-            headers: vec![
+        let mut start = 0;
+        for (entry, end) in entries.iter_mut().zip(ends) {
+            entry.headers.extend([
                 (CE_SPECVERSION, Bytes::from_static(b"1.0")),
-                (CE_ID, own.slice(..UUID_TEXT)),
+                (CE_ID, own.slice(start..start + UUID_TEXT)),
                 (CE_SOURCE, self.source.clone()),
                 (CE_TYPE, self.kind.clone()),
-                (LDOP_HEADER, own.slice(UUID_TEXT..)),
-            ],
-            timestamp: meta.accepted_time,
+                (LDOP_HEADER, own.slice(start + UUID_TEXT..end)),
+            ]);
+            start = end;
         }
+        entries
+    }
+
+    /// The entry to append for one record.
+    #[must_use]
+    pub fn entry(&self, meta: &RecordMeta, key: Bytes, payload: Bytes) -> NewEntry {
+        let mut entries = self.entries(std::iter::once((meta, key, payload)));
+        entries.pop().expect("an entry for each record")
     }
 }
 
 /// Length of a UUID's hyphenated text.
 const UUID_TEXT: usize = 36;
-/// Room for an encoded record header: 3 byte fields of 16, 16 and 32, and at most 8 varints or fixed numbers.
-const RECORD_HEADER_ROOM: usize = 160;
+/// Room for an encoded record header: the salt, and at most 8 varints or fixed numbers.
+const RECORD_HEADER_ROOM: usize = 108;
 
-/// Writes what `RecordHeader { kind: RECORD, .. }.encode` would, without making its byte fields first; a test holds the
+/// Writes what `RecordHeader { kind: RECORD, .. }.encode` would, without making its byte field first; a test holds the
 /// two together.
 fn encode_record_header(meta: &RecordMeta, out: &mut Vec<u8>) {
     use prost::encoding::{WireType, encode_key, encode_varint};
@@ -145,24 +162,19 @@ fn encode_record_header(meta: &RecordMeta, out: &mut Vec<u8>) {
             encode_varint(value, out);
         }
     };
-    let bytes = |tag: u32, value: &[u8], out: &mut Vec<u8>| {
-        encode_key(tag, WireType::LengthDelimited, out);
-        encode_varint(value.len() as u64, out);
-        out.extend_from_slice(value);
-    };
     number(1, RecordKind::Record as u64, out);
     number(2, meta.epoch, out);
-    bytes(3, meta.exchange_id.as_bytes(), out);
-    bytes(4, &meta.salt, out);
-    number(5, meta.event_time.0 as u64, out);
-    number(6, meta.accepted_time.0 as u64, out);
-    number(7, u64::from(meta.schema_version), out);
-    number(8, u64::from(meta.dataset_version), out);
+    encode_key(3, WireType::LengthDelimited, out);
+    encode_varint(meta.salt.len() as u64, out);
+    out.extend_from_slice(&meta.salt);
+    number(4, meta.event_time.0 as u64, out);
+    number(5, meta.accepted_time.0 as u64, out);
+    number(6, u64::from(meta.schema_version), out);
+    number(7, u64::from(meta.dataset_version), out);
     if meta.scope.0 != 0 {
-        encode_key(9, WireType::SixtyFourBit, out);
+        encode_key(8, WireType::SixtyFourBit, out);
         out.extend_from_slice(&meta.scope.0.to_le_bytes());
     }
-    bytes(12, &meta.commitment, out);
 }
 
 /// The entry with which a writer takes a partition over. Its key is the marker's own, so compaction keeps the last.
@@ -187,17 +199,16 @@ pub fn marker(epoch: u64, writer: [u8; 16], now: TimestampMs) -> NewEntry {
 ///
 /// # Errors
 ///
-/// No `ldop` header, or one that cannot be read.
+/// No `ldop` header, or one that cannot be read; a record without an exchange id.
 pub fn stamp(entry: &Entry) -> Result<Stamp, StampError> {
     let header = entry.header(LDOP_HEADER).ok_or(StampError("missing"))?;
     let header = RecordHeader::decode(header.clone()).map_err(|_| StampError("not a RecordHeader"))?;
     match header.kind() {
         RecordKind::Record => Ok(Stamp::Record(RecordMeta {
             epoch: header.epoch,
-            exchange_id: ExchangeId::parse(&header.exchange_id).map_err(|_| StampError("exchange id"))?,
+            exchange_id: exchange_id(entry).ok_or(StampError("exchange id"))?,
             scope: Scope(header.scope),
             salt: header.salt.as_ref().try_into().map_err(|_| StampError("salt"))?,
-            commitment: header.commitment.as_ref().try_into().map_err(|_| StampError("commitment"))?,
             event_time: TimestampMs(header.event_time_ms),
             accepted_time: TimestampMs(header.accepted_time_ms),
             schema_version: header.schema_version,
@@ -209,6 +220,11 @@ pub fn stamp(entry: &Entry) -> Result<Stamp, StampError> {
         }),
         RecordKind::Unspecified => Err(StampError("kind of a newer release")),
     }
+}
+
+fn exchange_id(entry: &Entry) -> Option<ExchangeId> {
+    let text = std::str::from_utf8(entry.header(CE_ID)?).ok()?;
+    ExchangeId::parse_text(text).ok()
 }
 
 /// Which entries of a partition count. Fed in order of offset.
@@ -302,7 +318,6 @@ mod tests {
                 exchange_id: ExchangeId::new(),
                 scope: Scope(0x0102_0304_0506_0708),
                 salt: [1; 16],
-                commitment: [2; 32],
                 event_time: TimestampMs(event_time),
                 accepted_time: TimestampMs::now(),
                 schema_version: 3,
@@ -311,7 +326,6 @@ mod tests {
             let header = RecordHeader {
                 kind: RecordKind::Record.into(),
                 epoch: meta.epoch,
-                exchange_id: Bytes::copy_from_slice(meta.exchange_id.as_bytes()),
                 salt: Bytes::copy_from_slice(&meta.salt),
                 event_time_ms: meta.event_time.0,
                 accepted_time_ms: meta.accepted_time.0,
@@ -320,7 +334,6 @@ mod tests {
                 scope: meta.scope.0,
                 flags: 0,
                 writer: Bytes::new(),
-                commitment: Bytes::copy_from_slice(&meta.commitment),
             };
             let mut written = Vec::new();
             encode_record_header(&meta, &mut written);
@@ -345,7 +358,6 @@ mod tests {
                 exchange_id: ExchangeId::new(),
                 scope: Scope(1),
                 salt: [0; 16],
-                commitment: [0; 32],
                 event_time: TimestampMs(0),
                 accepted_time: TimestampMs(0),
                 schema_version: 1,

@@ -24,7 +24,7 @@ use crate::{
     Exchange,
     header::{self, Attributes, Commitment, RecordMeta, Salt, Scope, Stamp, partition_of},
     index::{Index, Key, Place, Reserved, Settled},
-    writer::{Outgoing, Submitted, TopicWriter},
+    writer::{Batch, Outgoing, Submitted, TopicWriter},
 };
 
 /// Most findings told about one record.
@@ -37,6 +37,8 @@ const YIELD_EVERY: usize = 64;
 const FULL_PAUSE: Duration = Duration::from_millis(2);
 /// Longest record key, bytes. Keys stand beside the payload on the log and have to fit its entry limit.
 pub const KEY_BYTES: usize = 1_024;
+/// Room set aside for a record's key; longer ones take more.
+const KEY_GUESS: usize = 32;
 /// Bytes read at once to compare repeats with what was accepted.
 const REPEAT_BYTES: usize = 256 << 10;
 
@@ -73,6 +75,8 @@ pub struct Receipt {
     pub offset: Offset,
     /// What the hub knows of it.
     pub meta: RecordMeta,
+    /// SHA-256(salt || payload).
+    pub commitment: Commitment,
     /// The id had been accepted before.
     pub repeated: bool,
     /// Worth a look.
@@ -130,12 +134,41 @@ pub struct Publisher {
 /// went away, is free to be sent again.
 struct Lanes {
     index: Arc<Index>,
-    batches: Vec<Vec<Outgoing>>,
+    batches: Vec<Batch>,
+    /// Keys of all records, until they are shared out.
+    keys: Vec<u8>,
+}
+
+impl Lanes {
+    fn new(index: Arc<Index>, partitions: u32, records: usize) -> Self {
+        // Keys fall evenly, give or take.
+        let each = if records == 1 { 0 } else { records / partitions.max(1) as usize * 5 / 4 };
+        let batch = || Batch { records: Vec::with_capacity(each), keys: Bytes::new() };
+        let batches = (0..partitions).map(|_| batch()).collect();
+        Self { index, batches, keys: Vec::with_capacity(records * KEY_GUESS) }
+    }
+
+    /// Puts a record into its lane; tells its place there.
+    fn push(&mut self, lane: usize, key: Key, meta: RecordMeta, record_key: &[u8], payload: Bytes) -> usize {
+        let start = self.keys.len();
+        self.keys.extend_from_slice(record_key);
+        let records = &mut self.batches[lane].records;
+        records.push(Outgoing { key, meta, record_key: start..self.keys.len(), payload });
+        records.len() - 1
+    }
+
+    /// Gives the keys to the batches; nothing is put in any more.
+    fn share_keys(&mut self) {
+        let keys = Bytes::from(std::mem::take(&mut self.keys));
+        for batch in &mut self.batches {
+            batch.keys = keys.clone();
+        }
+    }
 }
 
 impl Drop for Lanes {
     fn drop(&mut self) {
-        for record in self.batches.iter().flatten() {
+        for record in self.batches.iter().flat_map(|batch| &batch.records) {
             self.index.release(&record.key, Reason::LogUnavailable);
         }
     }
@@ -148,11 +181,12 @@ enum Slot {
         lane: usize,
         at: usize,
         meta: RecordMeta,
+        commitment: Commitment,
         bytes: usize,
         warnings: Vec<Finding>,
     },
     /// Someone else's record with the same id and content is on its way.
-    Attached(oneshot::Receiver<Settled>),
+    Attached(oneshot::Receiver<Settled>, Commitment),
     /// Accepted before; to be compared.
     Taken {
         key: Key,
@@ -225,16 +259,16 @@ impl Publisher {
 
         let now = self.exchange.now();
         let partitions = self.plan.writer.partitions();
-        let mut reserved =
-            Lanes { index: Arc::clone(&self.exchange.index), batches: (0..partitions).map(|_| Vec::new()).collect() };
+        let mut reserved = Lanes::new(Arc::clone(&self.exchange.index), partitions, records.len());
         let mut slots = Vec::with_capacity(records.len());
         let mut events = Vec::new();
         for (at, record) in records.into_iter().enumerate() {
             if at % YIELD_EVERY == YIELD_EVERY - 1 {
                 tokio::task::yield_now().await;
             }
-            slots.push(self.admit(record, now, &mut reserved.batches, &mut events));
+            slots.push(self.admit(record, now, &mut reserved, &mut events));
         }
+        reserved.share_keys();
         self.exchange.metrics.check_seconds(started.elapsed());
 
         let topic = TopicOf {
@@ -256,7 +290,7 @@ impl Publisher {
     async fn hand_over(&self, lane: u32, reserved: &mut Lanes, deadline: Instant) -> Result<Option<Submitted>, Reason> {
         loop {
             let batch = std::mem::take(&mut reserved.batches[lane as usize]);
-            if batch.is_empty() {
+            if batch.records.is_empty() {
                 return Ok(None);
             }
             match self.plan.writer.submit(lane, &self.attributes, batch) {
@@ -276,13 +310,7 @@ impl Publisher {
         }
     }
 
-    fn admit(
-        &mut self,
-        record: Incoming,
-        now: TimestampMs,
-        lanes: &mut [Vec<Outgoing>],
-        events: &mut Vec<Refused>,
-    ) -> Slot {
+    fn admit(&mut self, record: Incoming, now: TimestampMs, lanes: &mut Lanes, events: &mut Vec<Refused>) -> Slot {
         let window = i64::try_from(self.exchange.config.idempotency_window.as_millis()).unwrap_or(i64::MAX);
         let skew = i64::try_from(FUTURE_SKEW.as_millis()).unwrap_or(i64::MAX);
         let id = match ExchangeId::parse(&record.exchange_id) {
@@ -307,7 +335,7 @@ impl Publisher {
             Reserved::Taken(place) => return Slot::Taken { key, place, payload: record.payload },
             Reserved::Pending { salt, commitment, outcome } => {
                 if header::commit(&salt, &record.payload) == commitment {
-                    return Slot::Attached(outcome);
+                    return Slot::Attached(outcome, commitment);
                 }
                 return self.refuse(Some(id), None, Refusal::of(Reason::ExchangeIdReused), events);
             }
@@ -315,22 +343,20 @@ impl Publisher {
         let event_time = record.event_time.ok().flatten().unwrap_or(now);
         match self.check(&record.payload, event_time) {
             Ok(warnings) => {
-                let record_key = Bytes::copy_from_slice(&self.record_key);
-                let lane = partition_of(&record_key, self.plan.writer.partitions()) as usize;
+                let lane = partition_of(&self.record_key, self.plan.writer.partitions()) as usize;
                 let meta = RecordMeta {
                     epoch: 0,
                     exchange_id: id,
                     scope: self.scope,
                     salt,
-                    commitment,
                     event_time,
                     accepted_time: now,
                     schema_version: self.plan.schema_version,
                     dataset_version: self.plan.dataset.version,
                 };
-                let (at, bytes) = (lanes[lane].len(), record.payload.len());
-                lanes[lane].push(Outgoing { key, meta, record_key, payload: record.payload });
-                Slot::Written { lane, at, meta, bytes, warnings }
+                let bytes = record.payload.len();
+                let at = lanes.push(lane, key, meta, &self.record_key, record.payload);
+                Slot::Written { lane, at, meta, commitment, bytes, warnings }
             }
             Err(findings) => {
                 self.exchange.index.release(&key, Reason::RecordInvalid);
@@ -500,22 +526,24 @@ impl Ticket {
         for (index, slot) in self.slots.into_iter().enumerate() {
             verdicts.push(match slot {
                 Slot::Ready(verdict) => *verdict,
-                Slot::Written { lane, at, meta, bytes, warnings } => {
+                Slot::Written { lane, at, meta, commitment, bytes, warnings } => {
                     accepted += 1;
                     admitted_bytes += bytes as u64;
                     Verdict::Accepted(Receipt {
                         partition: u32::try_from(lane).unwrap_or(u32::MAX),
                         offset: offsets[lane][at],
                         meta,
+                        commitment,
                         repeated: false,
                         warnings,
                     })
                 }
-                Slot::Attached(outcome) => match outcome.await.map_err(|_| Reason::ShuttingDown)? {
+                Slot::Attached(outcome, commitment) => match outcome.await.map_err(|_| Reason::ShuttingDown)? {
                     Ok((place, meta)) => Verdict::Accepted(Receipt {
                         partition: place.partition,
                         offset: place.offset,
                         meta,
+                        commitment,
                         repeated: true,
                         warnings: Vec::new(),
                     }),
@@ -546,7 +574,7 @@ async fn compare_repeats(
     verdicts: &mut [Verdict],
 ) -> Result<(), Reason> {
     repeats.sort_by_key(|(_, _, place, _)| (place.partition, place.offset));
-    let mut read: HashMap<(u32, Offset), (Stamp, Option<Bytes>)> = HashMap::new();
+    let mut read: HashMap<(u32, Offset), (Stamp, Bytes)> = HashMap::new();
     let mut reused = Vec::new();
     for (index, key, place, payload) in repeats {
         let at = (place.partition, place.offset);
@@ -554,14 +582,15 @@ async fn compare_repeats(
             read = read_around(exchange, topic, place).await?;
         }
         verdicts[index] = match read.get(&at) {
-            Some((Stamp::Record(meta), _)) if meta.exchange_id == key.id => {
-                if header::commit(&meta.salt, &payload) == meta.commitment {
+            Some((Stamp::Record(meta), stored)) if meta.exchange_id == key.id => {
+                if *stored == payload {
                     let counter = [topic.dataset.as_str(), topic.stage.as_str(), "repeated"];
                     exchange.metrics.admissions.with_label_values(&counter).inc();
                     Verdict::Accepted(Receipt {
                         partition: place.partition,
                         offset: place.offset,
                         meta: *meta,
+                        commitment: header::commit(&meta.salt, stored),
                         repeated: true,
                         warnings: Vec::new(),
                     })
@@ -597,13 +626,13 @@ async fn read_around(
     exchange: &Exchange,
     topic: &TopicOf,
     place: Place,
-) -> Result<HashMap<(u32, Offset), (Stamp, Option<Bytes>)>, Reason> {
+) -> Result<HashMap<(u32, Offset), (Stamp, Bytes)>, Reason> {
     let partition = Partition { topic: header::dataset_topic(topic.stage, &topic.dataset), index: place.partition };
     match exchange.log.fetch(&partition, place.offset, REPEAT_BYTES, Duration::ZERO).await {
         Ok(fetched) => Ok(fetched
             .entries
             .into_iter()
-            .filter_map(|entry| Some(((place.partition, entry.offset), (header::stamp(&entry).ok()?, entry.value))))
+            .filter_map(|entry| Some(((place.partition, entry.offset), (header::stamp(&entry).ok()?, entry.value?))))
             .collect()),
         Err(LogError::OutOfRange { .. }) => Ok(HashMap::new()),
         Err(error) => {
@@ -670,10 +699,11 @@ pub async fn status(
         let topic = TopicOf { system: system.clone(), dataset: dataset.clone(), stage, scope, schema_version: 0 };
         let read = read_around(exchange, &topic, place).await?;
         return match read.get(&(place.partition, place.offset)) {
-            Some((Stamp::Record(meta), _)) if meta.exchange_id == id => Ok(Status::Accepted(Receipt {
+            Some((Stamp::Record(meta), payload)) if meta.exchange_id == id => Ok(Status::Accepted(Receipt {
                 partition: place.partition,
                 offset: place.offset,
                 meta: *meta,
+                commitment: header::commit(&meta.salt, payload),
                 repeated: false,
                 warnings: Vec::new(),
             })),

@@ -9,6 +9,7 @@
 //! what was in doubt is then either on the log and settled, or void for ever and released.
 
 use std::{
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -66,14 +67,23 @@ pub struct Shared {
     pub sealing: AtomicBool,
 }
 
+/// Records to append, and the bytes of their keys.
+#[derive(Default)]
+pub struct Batch {
+    /// Records, in order.
+    pub records: Vec<Outgoing>,
+    /// Keys of all batches made together.
+    pub keys: Bytes,
+}
+
 /// A record to append: its reservation, what the hub knows of it, its key and payload.
 pub struct Outgoing {
     /// Reserved id.
     pub key: Key,
     /// Header; the epoch is filled in by the lane.
     pub meta: RecordMeta,
-    /// Record key.
-    pub record_key: Bytes,
+    /// Where the record key stands in the batch's keys.
+    pub record_key: Range<usize>,
     /// Payload as published.
     pub payload: Bytes,
 }
@@ -183,24 +193,26 @@ impl TopicWriter {
         &self,
         partition: u32,
         attributes: &Attributes,
-        mut batch: Vec<Outgoing>,
-    ) -> Result<Submitted, (Reason, Vec<Outgoing>)> {
+        mut batch: Batch,
+    ) -> Result<Submitted, (Reason, Batch)> {
         let lane = &self.lanes[partition as usize];
         let serving = lane.serving.lock();
         let Some(serving) = serving.as_ref() else {
             self.ready.store(false, Ordering::Release);
             return Err((Reason::LogUnavailable, batch));
         };
-        let mut entries = Vec::with_capacity(batch.len());
-        for record in &mut batch {
+        for record in &mut batch.records {
             record.meta.epoch = serving.epoch;
-            entries.push(attributes.entry(&record.meta, record.record_key.clone(), record.payload.clone()));
         }
+        let keys = &batch.keys;
+        let records = batch.records.iter();
+        let entries =
+            attributes.entries(records.map(|r| (&r.meta, keys.slice(r.record_key.clone()), r.payload.clone())));
         // The lock is held over both calls, so that the settler sees batches in the order of the log.
         match serving.appender.append(entries) {
             Ok(appended) => {
                 let (reply, submitted) = oneshot::channel();
-                let records = batch.into_iter().map(|record| (record.key, record.meta)).collect();
+                let records = batch.records.into_iter().map(|record| (record.key, record.meta)).collect();
                 let in_flight = InFlight { records, appended, reply, submitted: Instant::now() };
                 if let Err(mpsc::error::SendError(in_flight)) = serving.settle.send(in_flight) {
                     // The lane has just failed. What was appended behind the failure is decided by the take-over.

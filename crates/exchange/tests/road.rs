@@ -211,8 +211,8 @@ async fn a_repeat_returns_the_first_receipt_also_after_a_restart_and_other_conte
         let place = |receipt: &Receipt| (receipt.partition, receipt.offset);
         assert_eq!((repeated.repeated, place(repeated)), (true, place(&accepted)));
         assert_eq!(
-            (repeated.meta.commitment, repeated.meta.salt, repeated.meta.accepted_time),
-            (accepted.meta.commitment, accepted.meta.salt, accepted.meta.accepted_time)
+            (repeated.commitment, repeated.meta.salt, repeated.meta.accepted_time),
+            (accepted.commitment, accepted.meta.salt, accepted.meta.accepted_time)
         );
         assert_eq!(refusal(&verdicts[1]).reason, Reason::ExchangeIdReused);
         let mut subscription = subscribe(&exchange, Start::Earliest).await;

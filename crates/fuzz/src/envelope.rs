@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ldop_exchange::header::{self, Attributes, LDOP_HEADER, RecordMeta, Reign, Scope, Stamp};
+use ldop_exchange::header::{self, Attributes, CE_ID, LDOP_HEADER, RecordMeta, Reign, Scope, Stamp};
 use ldop_log::{Entry, NewEntry};
 use ldop_types::{DatasetName, ExchangeId, Stage, SystemId, TimestampMs};
 
-fn entry(header: Bytes) -> Entry {
-    Entry {
-        offset: 0,
-        key: None,
-        value: None,
-        headers: vec![(Arc::from(LDOP_HEADER), header)],
-        timestamp: TimestampMs(0),
-    }
+/// Length of a UUID's text.
+const ID_TEXT: usize = 36;
+
+/// An entry whose id is told by the first bytes and whose packed header is the rest.
+fn entry(data: &[u8]) -> Entry {
+    let (id, header) = data.split_at(data.len().min(ID_TEXT));
+    let headers = [(CE_ID, id), (LDOP_HEADER, header)];
+    let headers = headers.into_iter().map(|(name, value)| (Arc::from(name), Bytes::copy_from_slice(value))).collect();
+    Entry { offset: 0, key: None, value: None, headers, timestamp: TimestampMs(0) }
 }
 
 fn read_back(new: NewEntry) -> Entry {
@@ -28,7 +29,7 @@ fn attributes() -> Attributes {
 }
 
 pub(crate) fn run(data: &[u8]) {
-    let Ok(stamp) = header::stamp(&entry(Bytes::copy_from_slice(data))) else { return };
+    let Ok(stamp) = header::stamp(&entry(data)) else { return };
     let again = match &stamp {
         Stamp::Record(meta) => attributes().entry(meta, Bytes::new(), Bytes::new()),
         Stamp::Marker { epoch, writer } => header::marker(*epoch, *writer, TimestampMs(0)),
@@ -45,7 +46,6 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         exchange_id: ExchangeId::from_parts(TimestampMs(1_780_000_000_000), [7; 10]),
         scope: Scope(0x0102_0304_0506_0708),
         salt: [1; 16],
-        commitment: [2; 32],
         event_time: TimestampMs(-1),
         accepted_time: TimestampMs(1_780_000_000_001),
         schema_version: 3,
@@ -53,8 +53,12 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     };
     let record = attributes().entry(&meta, Bytes::from_static(b"k"), Bytes::from_static(b"{}"));
     let marker = header::marker(65_537, [9; 16], TimestampMs(1));
-    [record, marker]
-        .into_iter()
-        .filter_map(|new| read_back(new).header(LDOP_HEADER).map(|header| header.to_vec()))
-        .collect()
+    let seed = |new| {
+        let entry = read_back(new);
+        let part = |name| entry.header(name).map_or(&[][..], |value| &value[..]);
+        // A marker has no id.
+        let id = Some(part(CE_ID)).filter(|id| id.len() == ID_TEXT).unwrap_or(&[0; ID_TEXT]);
+        [id, part(LDOP_HEADER)].concat()
+    };
+    vec![seed(record), seed(marker)]
 }

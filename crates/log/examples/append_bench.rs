@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 
 /// The allocator of the hub's binary: fetched rows are large, and the system's gives each back to the kernel.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const PARTITIONS: u32 = 8;
 const RECORD: usize = 1_024;

@@ -142,7 +142,12 @@ impl KafkaLog {
         config.check()?;
         let client = config.client()?;
         let reads = Reads::open(&config, &client)?;
-        let brokers = connect(reads.consumer(), config.request_timeout)?;
+        let mut brokers = 0;
+        // All of them: librdkafka takes up to a second to connect a client that was never used, and the first reader of
+        // each would wait for that.
+        for consumer in reads.consumers() {
+            brokers = connect(consumer, config.request_timeout)?;
+        }
         if brokers < usize::from(config.replication_factor) {
             return Err(OpenError::TooFewBrokers { brokers, wanted: config.replication_factor });
         }

@@ -481,7 +481,7 @@ fn receipt_to_wire(receipt: Receipt) -> wire::Receipt {
 
 fn put_receipt_bytes(receipt: &Receipt, out: &mut Vec<u8>) {
     out.extend_from_slice(receipt.meta.exchange_id.as_bytes());
-    out.extend_from_slice(&receipt.meta.commitment);
+    out.extend_from_slice(&receipt.commitment);
     out.extend_from_slice(&receipt.meta.salt);
 }
 

@@ -71,6 +71,11 @@ impl Reads {
         })
     }
 
+    /// All consumers.
+    pub(super) fn consumers(&self) -> impl Iterator<Item = &Arc<BaseConsumer<Context>>> {
+        self.lanes.iter().map(Lane::consumer)
+    }
+
     /// A consumer for questions.
     pub(super) fn consumer(&self) -> &Arc<BaseConsumer<Context>> {
         self.lanes[HOT].consumer()

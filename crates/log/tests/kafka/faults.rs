@@ -1,8 +1,12 @@
 //! Brokers that are killed, paused and missing: nothing acknowledged is lost, order holds, nothing comes twice.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
-use ldop_log::{Appender, Cleanup, Entry, LogError, MessageLog, Offset, Partition, TopicName, TopicSpec};
+use ldop_log::{AppendFuture, Cleanup, Entry, LogError, MessageLog, Offset, Partition, TopicName, TopicSpec};
 use ldop_testkit::{
     kafka::{Broker, Cluster, Options},
     wait_until,
@@ -17,35 +21,54 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a call is watched to see that it does not return.
 const PENDING: Duration = Duration::from_secs(2);
 
-/// A writer that appends numbered entries, a few batches on their way at a time, until it is stopped.
+/// A writer that appends numbered entries, a few batches on their way at a time, until it is stopped. Nothing is sent
+/// twice: when the outcome of a batch is unknown, it goes on with the next numbers on a new appender.
 struct Writer {
     stop: watch::Sender<bool>,
     acknowledged: watch::Receiver<usize>,
-    task: JoinHandle<Vec<(Offset, String)>>,
+    task: JoinHandle<Written>,
+}
+
+/// What became of the entries of a writer.
+#[derive(Default)]
+struct Written {
+    acknowledged: Vec<(Offset, String)>,
+    /// May or may not be on the log.
+    unknown: BTreeSet<String>,
 }
 
 impl Writer {
-    fn start(appender: Arc<dyn Appender>) -> Self {
+    async fn start(log: &Arc<dyn MessageLog>, p: &Partition) -> Self {
         const BATCH: usize = 10;
         const OPEN: usize = 20;
         let (stop, stopped) = watch::channel(false);
         let (count, acknowledged) = watch::channel(0);
+        let (log, p) = (Arc::clone(log), p.clone());
+        let mut appender = appender(&log, &p).await;
         let task = tokio::spawn(async move {
-            let mut open = std::collections::VecDeque::new();
-            let mut written = Vec::new();
+            let mut open: VecDeque<(Vec<String>, AppendFuture)> = VecDeque::new();
+            let mut written = Written::default();
             for batch in 0.. {
                 if open.len() == OPEN || *stopped.borrow() {
                     let Some((values, append)) = open.pop_front() else { break };
-                    let values: Vec<String> = values;
-                    let append: ldop_log::AppendFuture = append;
-                    let offsets = append.await.expect("a broker that comes back acknowledges").offsets;
-                    written.extend(offsets.into_iter().zip(values));
-                    count.send_replace(written.len());
+                    match append.await {
+                        Ok(appended) => written.acknowledged.extend(appended.offsets.into_iter().zip(values)),
+                        Err(LogError::Unknown { .. }) => written.unknown.extend(values),
+                        Err(error) => panic!("a broker that comes back answers: {error:?}"),
+                    }
+                    count.send_replace(written.acknowledged.len());
                 }
                 if !*stopped.borrow() {
                     let values: Vec<_> = (0..BATCH).map(|i| format!("{:08}", batch * BATCH + i)).collect();
-                    let entries = values.iter().map(|v| entry("k", v.as_str())).collect();
-                    open.push_back((values, appender.append(entries).expect("taken")));
+                    let entries = || values.iter().map(|v| entry("k", v.as_str())).collect();
+                    let append = match appender.append(entries()) {
+                        Err(LogError::AppenderFailed) => {
+                            appender = log.appender(p.clone()).await.expect("a new appender");
+                            appender.append(entries())
+                        }
+                        other => other,
+                    };
+                    open.push_back((values, append.expect("taken")));
                 }
             }
             written
@@ -74,18 +97,20 @@ impl Writer {
         .await;
     }
 
-    async fn finish(self) -> Vec<(Offset, String)> {
+    async fn finish(self) -> Written {
         self.stop.send_replace(true);
         tokio::time::timeout(PATIENCE, self.task).await.expect("all settled").expect("writer")
     }
 }
 
-/// Everything acknowledged stands where it was said, in order, once.
-fn check(written: &[(Offset, String)], found: &[Entry]) {
+/// Everything acknowledged stands where it was said, everything found was sent, in order, once.
+fn check(written: &Written, found: &[Entry]) {
     let found: Vec<_> = found.iter().map(|e| (e.offset, value(e))).collect();
-    assert!(written.is_sorted(), "acknowledged in order");
-    assert_eq!(found.len(), written.len(), "nothing lost, nothing twice");
-    assert_eq!(found, written);
+    assert!(written.acknowledged.is_sorted(), "acknowledged in order");
+    assert!(found.is_sorted_by(|(_, a), (_, b)| a < b), "in the order sent, nothing twice");
+    let (unknown, known): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, v)| written.unknown.contains(v));
+    assert_eq!(known, written.acknowledged, "nothing lost, nothing else");
+    eprintln!("{} acknowledged; of {} unknown {} written", known.len(), written.unknown.len(), unknown.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,7 +118,7 @@ async fn a_broker_killed_under_load_loses_and_repeats_nothing() {
     let broker = Broker::start().await.expect("start a broker");
     let log: Arc<dyn MessageLog> = open(config(broker.address())).await;
     let p = partition_of(&log, "killed", Cleanup::Keep).await;
-    let mut writer = Writer::start(appender(&log, &p).await);
+    let mut writer = Writer::start(&log, &p).await;
     for _ in 0..3 {
         writer.goes_on(500).await;
         broker.kill();
@@ -111,7 +136,7 @@ async fn a_paused_broker_delays_appends_and_fails_reads() {
     let broker = Broker::start().await.expect("start a broker");
     let log: Arc<dyn MessageLog> = open(config(broker.address())).await;
     let p = partition_of(&log, "paused", Cleanup::Keep).await;
-    let mut writer = Writer::start(appender(&log, &p).await);
+    let mut writer = Writer::start(&log, &p).await;
     writer.goes_on(200).await;
     broker.pause();
     writer.stands_still().await;
@@ -188,7 +213,7 @@ async fn three_brokers_bear_the_loss_of_one_and_wait_out_the_loss_of_two() {
     let partitions: Vec<_> = (0..3).map(|index| Partition { topic: spec.name.clone(), index }).collect();
     let mut writers = Vec::new();
     for p in &partitions {
-        writers.push(Writer::start(appender(&log, p).await));
+        writers.push(Writer::start(&log, p).await);
     }
     for writer in &mut writers {
         writer.goes_on(300).await;
