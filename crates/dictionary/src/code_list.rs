@@ -2,10 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-use hashbrown::HashMap;
 use ldop_types::{CodeListId, Date};
 
 use crate::definition::{DefinitionError, Errors};
+
+mod index;
+
+use index::Index;
 
 /// Most codes of one list. The country has 3,321 communes.
 pub const MAX_CODES: usize = 200_000;
@@ -63,7 +66,7 @@ struct Inner {
     id: CodeListId,
     definition: CodeListDefinition,
     /// Where the periods of a code begin and end in `periods`.
-    codes: HashMap<Box<str>, (u32, u32)>,
+    codes: Index,
     periods: Vec<Period>,
 }
 
@@ -103,11 +106,13 @@ impl CodeList {
         }
         let code_of = |index: usize| definition.codes[index].code.as_str();
         rows.sort_unstable_by(|a, b| (code_of(a.0), a.1, a.0).cmp(&(code_of(b.0), b.1, b.0)));
-        let mut codes: HashMap<Box<str>, (u32, u32)> = HashMap::with_capacity(rows.len());
-        let mut periods = Vec::with_capacity(rows.len());
+        let mut ranges: Vec<(&str, u32, u32)> = Vec::with_capacity(rows.len());
+        let mut periods: Vec<Period> = Vec::with_capacity(rows.len());
         for (at, (index, period)) in (0u32..).zip(&rows) {
-            let (start, end) = codes.entry(code_of(*index).into()).or_insert((at, at));
-            if end > start && periods.last().is_some_and(|before: &Period| before.last >= period.first) {
+            let is_new = ranges.last().is_none_or(|(code, ..)| *code != code_of(*index));
+            if is_new {
+                ranges.push((code_of(*index), at, at));
+            } else if periods.last().is_some_and(|before| before.last >= period.first) {
                 errors.add(
                     format!("codes[{index}]"),
                     format!("mã {} có hai thời kỳ hiệu lực chồng nhau", code_of(*index)),
@@ -115,11 +120,14 @@ impl CodeList {
                     "periods of one code that do not overlap",
                 );
             }
-            *end = at + 1;
+            if let Some((_, _, end)) = ranges.last_mut() {
+                *end = at + 1;
+            }
             periods.push(*period);
         }
+        let codes = Index::new(&ranges);
         for (index, code) in definition.codes.iter().enumerate() {
-            if !code.successor.is_empty() && !codes.contains_key(code.successor.as_str()) {
+            if !code.successor.is_empty() && codes.find(&code.successor).is_none() {
                 errors.add(
                     format!("codes[{index}].successor"),
                     format!("danh mục không có mã thay thế {}", code.successor),
@@ -148,8 +156,9 @@ impl CodeList {
 
     /// What the list knows of `code` on a day. Does not allocate.
     #[must_use]
+    #[inline]
     pub fn status(&self, code: &str, on: Date) -> CodeStatus {
-        let Some(&(start, end)) = self.0.codes.get(code) else { return CodeStatus::Unknown };
+        let Some((start, end)) = self.0.codes.find(code) else { return CodeStatus::Unknown };
         let periods = &self.0.periods[start as usize..end as usize];
         if periods.iter().any(|period| period.first <= on && on <= period.last) {
             CodeStatus::InForce
@@ -161,7 +170,7 @@ impl CodeList {
     /// Whether the list has the code at all, on whatever day.
     #[must_use]
     pub fn contains(&self, code: &str) -> bool {
-        self.0.codes.contains_key(code)
+        self.0.codes.find(code).is_some()
     }
 
     /// Number of different codes.
@@ -173,7 +182,7 @@ impl CodeList {
     /// Never true: an empty list is refused.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.codes.is_empty()
+        self.len() == 0
     }
 }
 

@@ -245,6 +245,12 @@ impl Element {
         self.0.sensitivity
     }
 
+    /// Whether texts that keep the element's own pattern are known to match `other` somewhere.
+    #[must_use]
+    pub fn keeps_pattern(&self, other: &Pattern) -> bool {
+        self.0.rules.pattern.as_ref().is_some_and(|own| own.implies(other))
+    }
+
     pub(crate) fn rules(&self) -> &Rules {
         &self.0.rules
     }

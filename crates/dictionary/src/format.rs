@@ -4,12 +4,14 @@ use ldop_types::Date;
 
 /// Whether `text` is an RFC 3339 full-date of a day that exists.
 #[must_use]
+#[inline]
 pub fn is_date(text: &str) -> bool {
     Date::parse(text).is_some()
 }
 
 /// Whether `text` is `YYYY`, `YYYY-MM` or `YYYY-MM-DD`. Old registers know only the year or month of a birth.
 #[must_use]
+#[inline]
 pub fn is_partial_date(text: &str) -> bool {
     let bytes = text.as_bytes();
     match bytes.len() {

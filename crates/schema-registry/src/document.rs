@@ -18,7 +18,7 @@ pub use key::KEY_SEPARATOR;
 pub use node::{Items, Members, Node, Value};
 pub use number::Number;
 pub use parser::{Limits, Parser};
-pub(crate) use scan::fingerprint;
+pub(crate) use scan::{fingerprint, same};
 
 /// A parsed record. Borrows the record's bytes and the parser's lists. Prints nothing of the record.
 #[derive(Clone, Copy)]
@@ -48,7 +48,14 @@ impl<'d> Document<'d> {
     /// The name of the member whose value is `slot`.
     fn name(&self, slot: &Slot) -> &'d str {
         let source = if slot.name_is_decoded { self.decoded } else { self.text };
-        &source[slot.name_start as usize..(slot.name_start + slot.name_length) as usize]
+        &source[slot.name_range()]
+    }
+
+    /// The same as bytes, which needs no look at where characters begin.
+    #[inline]
+    fn name_bytes(&self, slot: &Slot) -> &'d [u8] {
+        let source = if slot.name_is_decoded { self.decoded } else { self.text };
+        &source.as_bytes()[slot.name_range()]
     }
 }
 
@@ -98,6 +105,12 @@ enum Kind {
 }
 
 impl Slot {
+    #[inline]
+    fn name_range(&self) -> std::ops::Range<usize> {
+        let start = self.name_start as usize;
+        start..start + self.name_length as usize
+    }
+
     /// Index of the value after this one and all it contains.
     fn next(&self, index: u32) -> u32 {
         match self.kind {

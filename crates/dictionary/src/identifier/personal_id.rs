@@ -37,8 +37,11 @@ pub struct PersonalId<'a>(&'a str);
 impl<'a> PersonalId<'a> {
     /// Parses 12 ASCII digits.
     #[must_use]
+    #[inline]
     pub fn parse(text: &'a str) -> Option<Self> {
-        (text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())).then_some(Self(text))
+        let bytes: &[u8; 12] = text.as_bytes().try_into().ok()?;
+        // Without leaving early: nearly all are right, so no branch has to be guessed for each digit.
+        bytes.iter().fold(true, |all, b| all & b.is_ascii_digit()).then_some(Self(text))
     }
 
     /// The province or country of birth registration, three digits.

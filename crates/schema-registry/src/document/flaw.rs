@@ -2,6 +2,8 @@
 
 use ldop_types::{Finding, Rule, Text};
 
+use super::Limits;
+
 /// What is wrong, without the place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flaw {
@@ -17,15 +19,15 @@ pub(super) enum Flaw {
     NumberTooLarge,
     Trailing,
     DuplicateKey,
-    TooDeep(usize),
-    TooManyValues(usize),
-    TooManyBytes(usize),
+    TooDeep,
+    TooManyValues,
+    TooManyBytes,
 }
 
 impl Flaw {
     /// The finding on the whole record. The byte offset lets the sender find the place without the hub showing it.
     #[cold]
-    pub(super) fn at(self, offset: usize) -> Finding {
+    pub(super) fn at(self, offset: usize, limits: Limits) -> Finding {
         let (vi, en) = match self {
             Self::NotUtf8 => ("không phải UTF-8 hợp lệ".into(), "not valid UTF-8".into()),
             Self::Empty => ("bản ghi rỗng".into(), "the record is empty".into()),
@@ -52,22 +54,27 @@ impl Flaw {
             Self::DuplicateKey => {
                 ("một khóa xuất hiện hai lần trong cùng đối tượng".into(), "a key stands twice in one object".into())
             }
-            Self::TooDeep(limit) => {
+            Self::TooDeep => {
+                let limit = limits.depth;
                 (format!("lồng nhau quá {limit} tầng"), format!("nested more than {limit} levels deep"))
             }
-            Self::TooManyValues(limit) => {
+            Self::TooManyValues => {
+                let limit = limits.values;
                 (format!("có quá {limit} giá trị"), format!("holds more than {limit} values"))
             }
-            Self::TooManyBytes(limit) => (format!("dài quá {limit} byte"), format!("longer than {limit} bytes")),
+            Self::TooManyBytes => {
+                let limit = limits.bytes;
+                (format!("dài quá {limit} byte"), format!("longer than {limit} bytes"))
+            }
         };
         let rule = match self {
             Self::DuplicateKey => Rule::DuplicateKey,
-            Self::TooDeep(_) => Rule::TooDeep,
-            Self::TooManyValues(_) | Self::TooManyBytes(_) => Rule::TooLong,
+            Self::TooDeep => Rule::TooDeep,
+            Self::TooManyValues | Self::TooManyBytes => Rule::TooLong,
             _ => Rule::Syntax,
         };
         let message = match self {
-            Self::Empty | Self::TooManyBytes(_) => Text::new(vi, en),
+            Self::Empty | Self::TooManyBytes => Text::new(vi, en),
             _ => Text::new(format!("{vi} (byte {offset})"), format!("{en} (byte {offset})")),
         };
         Finding { pointer: String::new(), element: None, rule, message }

@@ -1,6 +1,6 @@
 //! Walking a document.
 
-use super::{Document, Kind, Number, Slot, fingerprint, number::Form};
+use super::{Document, Kind, Number, Slot, fingerprint, number::Form, same};
 
 /// One value of a document. Cheap to copy.
 #[derive(Clone, Copy)]
@@ -46,7 +46,7 @@ impl<'d> Node<'d> {
 
     /// What it holds.
     #[must_use]
-    #[inline]
+    #[inline(always)] // Else the value takes a way through memory before its kind is looked at.
     pub fn value(&self) -> Value<'d> {
         let (document, index) = match self.0 {
             Place::Slot(document, index) => (document, index),
@@ -124,6 +124,15 @@ impl<'d> Node<'d> {
         }
     }
 
+    /// Index within the document; 0 for the record itself, and for names.
+    #[inline]
+    pub(crate) fn index(&self) -> u32 {
+        match self.0 {
+            Place::Slot(_, index) => index,
+            Place::Name(_) => 0,
+        }
+    }
+
     /// Address of the document and index within it; a name's own address.
     pub(crate) fn identity(&self) -> (usize, u32) {
         match self.0 {
@@ -164,7 +173,7 @@ impl<'d> Members<'d> {
         let mut at = self.at;
         for _ in 0..self.left {
             let slot = self.document.slot(at);
-            if slot.fingerprint == fingerprint && self.document.name(slot) == name {
+            if slot.fingerprint == fingerprint && same(self.document.name_bytes(slot), name.as_bytes()) {
                 return Some(Node(Place::Slot(self.document, at)));
             }
             at = slot.next(at);
@@ -172,14 +181,26 @@ impl<'d> Members<'d> {
         None
     }
 
+    /// The member whose [`index`](Node::index) was noted; none for 0.
+    #[inline]
+    pub(crate) fn noted(&self, index: u32) -> Option<Node<'d>> {
+        (index != 0).then_some(Node(Place::Slot(self.document, index)))
+    }
+
     /// The next member with the mark of its name.
     #[inline]
-    pub(crate) fn next_marked(&mut self) -> Option<(u32, &'d str, Node<'d>)> {
+    pub(crate) fn next_marked(&mut self) -> Option<(u32, &'d [u8], Node<'d>)> {
+        let (slot, node) = self.step()?;
+        Some((slot.fingerprint, self.document.name_bytes(slot), node))
+    }
+
+    #[inline]
+    fn step(&mut self) -> Option<(&'d Slot, Node<'d>)> {
         self.left = self.left.checked_sub(1)?;
         let slot = self.document.slot(self.at);
         let node = Node(Place::Slot(self.document, self.at));
         self.at = slot.next(self.at);
-        Some((slot.fingerprint, self.document.name(slot), node))
+        Some((slot, node))
     }
 }
 
@@ -188,7 +209,7 @@ impl<'d> Iterator for Members<'d> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        self.next_marked().map(|(_, name, node)| (name, node))
+        self.step().map(|(slot, node)| (self.document.name(slot), node))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -43,7 +43,7 @@ impl<'d> Number<'d> {
             Form::Negative(value) => Some(value.into()),
             Form::Large(_) => None,
             // A whole number is never rounded to one that is not, so most literals need no second look.
-            Form::Float(value) if value.fract() != 0.0 => None,
+            Form::Float(value) if !has_no_fraction(value) => None,
             Form::Float(_) => match whole(self.literal) {
                 Whole::Exactly(value) if (i64::MIN.into()..=u64::MAX.into()).contains(&value) => Some(value),
                 _ => None,
@@ -55,7 +55,7 @@ impl<'d> Number<'d> {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         match self.form {
-            Form::Float(value) => value.fract() == 0.0 && !matches!(whole(self.literal), Whole::No),
+            Form::Float(value) => has_no_fraction(value) && !matches!(whole(self.literal), Whole::No),
             _ => true,
         }
     }
@@ -86,6 +86,13 @@ impl<'d> Number<'d> {
             Form::Large(value) | Form::Float(value) => serde_json::Number::from_f64(value).unwrap_or_else(|| 0.into()),
         }
     }
+}
+
+/// Whether a double is whole. As `value.fract() == 0.0`, which is a call into the mathematics library.
+#[inline]
+fn has_no_fraction(value: f64) -> bool {
+    // From 2^53 on every double is whole; below, the conversion is exact when there is nothing to cut off.
+    value.abs() >= 9_007_199_254_740_992.0 || (value as i64) as f64 == value
 }
 
 enum Whole {
@@ -127,6 +134,19 @@ mod tests {
 
     fn number(literal: &str) -> Number<'_> {
         Number { literal, form: Form::Float(literal.parse().expect("a number")) }
+    }
+
+    #[test]
+    fn a_fraction_is_told_as_the_standard_library_does() {
+        let mut values = vec![0.0, -0.0, 0.5, -0.5, 1e300, -1e300, f64::MIN_POSITIVE, f64::MAX, f64::EPSILON];
+        for exponent in -60..70 {
+            for base in [1.0, 1.5, 3.0, -1.0, -1.25, 1.0 + f64::EPSILON, 2.0 - f64::EPSILON] {
+                values.push(base * 2f64.powi(exponent));
+            }
+        }
+        for value in values {
+            assert_eq!(has_no_fraction(value), value.fract() == 0.0, "{value}");
+        }
     }
 
     #[test]

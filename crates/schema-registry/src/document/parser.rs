@@ -6,7 +6,7 @@ use super::{
     Document, Kind, Slot,
     flaw::Flaw,
     pack,
-    scan::{decode, fingerprint, skip_blanks, string_end},
+    scan::{decode, fingerprint_of, skip_blanks, string_end},
 };
 
 /// Beyond so many members names are sorted and compared instead of each with each.
@@ -44,16 +44,33 @@ pub struct Parser {
     slots: Vec<Slot>,
     decoded: String,
     open: Vec<Open>,
+    /// Of each level.
+    seen: Vec<Seen>,
     sorted: Vec<u32>,
 }
 
-/// A container whose end is not read yet.
+/// A container whose end is not read yet; around the record itself, one that is none.
+#[derive(Clone, Copy, Default)]
 struct Open {
     slot: u32,
     children: u32,
     is_object: bool,
-    /// One bit for each fingerprint seen, so that most names need no comparison.
-    seen: u128,
+}
+
+/// One bit for each fingerprint seen in an object, so that most names need no comparison: many more bits than an object
+/// usually has names.
+#[derive(Clone, Copy, Default)]
+struct Seen([u64; 8]);
+
+impl Seen {
+    /// Notes a name; false if none before can have been the same.
+    #[inline]
+    fn may_have(&mut self, fingerprint: u32) -> bool {
+        let (word, bit) = ((fingerprint / 64 % 8) as usize, 1u64 << (fingerprint % 64));
+        let before = self.0[word];
+        self.0[word] = before | bit;
+        before & bit != 0
+    }
 }
 
 /// The name of the member whose value comes next.
@@ -70,7 +87,14 @@ impl Parser {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let limits = Limits { bytes: limits.bytes.min(1 << 30), ..limits };
-        Self { limits, slots: Vec::new(), decoded: String::new(), open: Vec::new(), sorted: Vec::new() }
+        Self {
+            limits,
+            slots: Vec::new(),
+            decoded: String::new(),
+            open: Vec::new(),
+            seen: Vec::new(),
+            sorted: Vec::new(),
+        }
     }
 
     /// Parses one record.
@@ -81,15 +105,15 @@ impl Parser {
     /// `TOO_LONG` for too many bytes or values.
     pub fn parse<'d>(&'d mut self, bytes: &'d [u8]) -> Result<Document<'d>, Finding> {
         if bytes.len() > self.limits.bytes {
-            return Err(Flaw::TooManyBytes(self.limits.bytes).at(0));
+            return Err(Flaw::TooManyBytes.at(0, self.limits));
         }
         let text = simdutf8::basic::from_utf8(bytes).map_err(|_| {
             // Only the standard library says where; it is asked only then.
             let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
-            Flaw::NotUtf8.at(valid)
+            Flaw::NotUtf8.at(valid, self.limits)
         })?;
         self.clear();
-        self.run(text).map_err(|(flaw, at)| flaw.at(at))?;
+        self.run(text).map_err(|(flaw, at)| flaw.at(at, self.limits))?;
         Ok(Document { text, slots: &self.slots, decoded: &self.decoded })
     }
 
@@ -111,28 +135,40 @@ impl Parser {
         if text.starts_with('\u{feff}') {
             return Err((Flaw::ByteOrderMark, 0));
         }
-        let mut name = Name::default();
+        // The innermost container that is open; `self.open` has those around it, the outermost first.
+        let mut here = Open::default();
         loop {
+            let name = if here.is_object {
+                let name;
+                (name, at) = self.name(text, at, here)?;
+                name
+            } else {
+                Name::default()
+            };
+            here.children += 1;
             // A value begins at `at`.
             at = match bytes.get(at) {
                 Some(b'"') => self.string(text, at, name)?,
-                Some(b'{') => {
-                    self.open(name, at, true)?;
+                Some(bracket @ (b'{' | b'[')) => {
+                    let is_object = *bracket == b'{';
+                    if self.open.len() >= self.limits.depth {
+                        return Err((Flaw::TooDeep, at));
+                    }
+                    let slot = self.slots.len() as u32;
+                    self.push(name, if is_object { Kind::Object } else { Kind::Array }, at, at, 0)?;
+                    match self.seen.get_mut(self.open.len()) {
+                        Some(seen) => *seen = Seen::default(),
+                        None => self.seen.push(Seen::default()),
+                    }
+                    self.open.push(here);
+                    here = Open { slot, children: 0, is_object };
                     at = skip_blanks(bytes, at + 1);
-                    if bytes.get(at) != Some(&b'}') {
-                        (name, at) = self.name(text, at)?;
+                    // `]` is two after `[`, and `}` two after `{`.
+                    if bytes.get(at) != Some(&(bracket + 2)) {
                         continue;
                     }
-                    at
-                }
-                Some(b'[') => {
-                    self.open(name, at, false)?;
-                    at = skip_blanks(bytes, at + 1);
-                    if bytes.get(at) != Some(&b']') {
-                        name = Name::default();
-                        continue;
-                    }
-                    at
+                    here = self.close(text, at, here)?;
+                    at + 1
                 }
                 Some(b'-' | b'0'..=b'9') => self.number(text, at, name)?,
                 Some(b't') => self.literal(bytes, at, name, b"true", Kind::True)?,
@@ -141,40 +177,33 @@ impl Parser {
                 Some(_) => return Err((Flaw::Unexpected, at)),
                 None => return Err((Flaw::Ends, at)),
             };
-            // A value, or the inside of a container, has ended at `at`.
+            // A value has ended at `at`.
             loop {
                 at = skip_blanks(bytes, at);
-                let Some(open) = self.open.last_mut() else {
+                if self.open.is_empty() {
                     return if at == bytes.len() { Ok(()) } else { Err((Flaw::Trailing, at)) };
-                };
+                }
                 match bytes.get(at) {
                     Some(b',') => {
-                        let is_object = open.is_object;
                         at = skip_blanks(bytes, at + 1);
-                        if is_object {
-                            (name, at) = self.name(text, at)?;
-                        } else {
-                            name = Name::default();
-                        }
                         break;
                     }
-                    Some(b'}') if open.is_object => at = self.close(text, at)?,
-                    Some(b']') if !open.is_object => at = self.close(text, at)?,
+                    Some(b'}') if here.is_object => {}
+                    Some(b']') if !here.is_object => {}
                     Some(_) => return Err((Flaw::Unexpected, at)),
                     None => return Err((Flaw::Ends, at)),
                 }
+                here = self.close(text, at, here)?;
+                at += 1;
             }
         }
     }
 
-    /// Adds a value as a child of the innermost open container.
+    /// Adds a value.
     #[inline]
     fn push(&mut self, name: Name, kind: Kind, start: usize, end: usize, payload: u64) -> Result<(), (Flaw, usize)> {
         if self.slots.len() >= self.limits.values {
-            return Err((Flaw::TooManyValues(self.limits.values), start));
-        }
-        if let Some(open) = self.open.last_mut() {
-            open.children += 1;
+            return Err((Flaw::TooManyValues, start));
         }
         self.slots.push(Slot {
             start: start as u32,
@@ -189,33 +218,21 @@ impl Parser {
         Ok(())
     }
 
-    fn open(&mut self, name: Name, at: usize, is_object: bool) -> Result<(), (Flaw, usize)> {
-        if self.open.len() >= self.limits.depth {
-            return Err((Flaw::TooDeep(self.limits.depth), at));
-        }
-        let slot = self.slots.len() as u32;
-        self.push(name, if is_object { Kind::Object } else { Kind::Array }, at, at, 0)?;
-        self.open.push(Open { slot, children: 0, is_object, seen: 0 });
-        Ok(())
-    }
-
-    /// Closes the innermost container, whose bracket is at `at`.
-    fn close(&mut self, text: &str, at: usize) -> Result<usize, (Flaw, usize)> {
+    /// Closes the innermost container, whose bracket is at `at`; returns the one around it.
+    fn close(&mut self, text: &str, at: usize, open: Open) -> Result<Open, (Flaw, usize)> {
         let next = self.slots.len();
-        if let Some(open) = self.open.pop() {
-            if open.is_object && open.children > SMALL_OBJECT {
-                self.refuse_duplicates_by_sorting(text, open.slot, at)?;
-            }
-            let slot = &mut self.slots[open.slot as usize];
-            slot.payload = pack(next, open.children as usize);
-            slot.end = at as u32 + 1;
+        if open.is_object && open.children > SMALL_OBJECT {
+            self.refuse_duplicates_by_sorting(text, open.slot, at)?;
         }
-        Ok(at + 1)
+        let slot = &mut self.slots[open.slot as usize];
+        slot.payload = pack(next, open.children as usize);
+        slot.end = at as u32 + 1;
+        Ok(self.open.pop().unwrap_or_default())
     }
 
     /// A member's name at `at`, its colon and the blanks around it; returns where the value begins.
     #[inline]
-    fn name(&mut self, text: &str, at: usize) -> Result<(Name, usize), (Flaw, usize)> {
+    fn name(&mut self, text: &str, at: usize, open: Open) -> Result<(Name, usize), (Flaw, usize)> {
         let bytes = text.as_bytes();
         match bytes.get(at) {
             Some(b'"') => {}
@@ -226,22 +243,18 @@ impl Parser {
         let end = string_end(bytes, start);
         let (name, end) = match bytes.get(end) {
             Some(b'"') => {
-                let mark = fingerprint(&text[start..end]);
-                let name =
-                    Name { start: start as u32, length: (end - start) as u32, fingerprint: mark, is_decoded: false };
-                (name, end)
+                let fingerprint = fingerprint_of(&bytes[start..end]);
+                (Name { start: start as u32, length: (end - start) as u32, fingerprint, is_decoded: false }, end)
             }
-            Some(b'\\') => {
-                let from = self.decoded.len();
-                let end = decode(text, start, end, &mut self.decoded)?;
-                let length = (self.decoded.len() - from) as u32;
-                let mark = fingerprint(&self.decoded[from..]);
-                (Name { start: from as u32, length, fingerprint: mark, is_decoded: true }, end)
-            }
+            Some(b'\\') => self.decoded_name(text, start, end)?,
             Some(_) => return Err((Flaw::ControlCharacter, end)),
             None => return Err((Flaw::Ends, end)),
         };
-        self.refuse_duplicate(text, name, at)?;
+        // Whatever is open has its level in both lists.
+        let seen = self.seen.get_mut(self.open.len() - 1);
+        if seen.is_none_or(|seen| seen.may_have(name.fingerprint)) && open.children <= SMALL_OBJECT {
+            self.refuse_duplicate(text, name, at, open.slot)?;
+        }
         let colon = if bytes.get(end + 1) == Some(&b':') { end + 1 } else { skip_blanks(bytes, end + 1) };
         match bytes.get(colon) {
             Some(b':') => Ok((name, skip_blanks(bytes, colon + 1))),
@@ -250,19 +263,23 @@ impl Parser {
         }
     }
 
-    #[inline]
-    fn refuse_duplicate(&mut self, text: &str, name: Name, at: usize) -> Result<(), (Flaw, usize)> {
-        let Some(open) = self.open.last_mut() else { return Ok(()) };
-        let bit = 1u128 << (name.fingerprint % 128);
-        let maybe = open.seen & bit != 0;
-        open.seen |= bit;
-        if !maybe || open.children > SMALL_OBJECT {
-            return Ok(());
-        }
+    /// A name with escapes; its first backslash is at `at`.
+    #[cold]
+    fn decoded_name(&mut self, text: &str, start: usize, at: usize) -> Result<(Name, usize), (Flaw, usize)> {
+        let from = self.decoded.len();
+        let end = decode(text, start, at, &mut self.decoded)?;
+        let name = &self.decoded.as_bytes()[from..];
+        let (length, fingerprint) = (name.len() as u32, fingerprint_of(name));
+        Ok((Name { start: from as u32, length, fingerprint, is_decoded: true }, end))
+    }
+
+    /// Compares a name with those before it in the object that began at `slot`.
+    #[cold]
+    fn refuse_duplicate(&self, text: &str, name: Name, at: usize, slot: u32) -> Result<(), (Flaw, usize)> {
         let document = Document { text, slots: &self.slots, decoded: &self.decoded };
         let source = if name.is_decoded { &self.decoded[..] } else { text };
         let wanted = &source[name.start as usize..(name.start + name.length) as usize];
-        let mut index = open.slot + 1;
+        let mut index = slot + 1;
         while let Some(slot) = self.slots.get(index as usize) {
             if slot.fingerprint == name.fingerprint && document.name(slot) == wanted {
                 return Err((Flaw::DuplicateKey, at));

@@ -45,7 +45,11 @@ pub(super) fn skip_blanks(bytes: &[u8], mut at: usize) -> usize {
 /// collide: lists that an outsider can make long are sorted instead.
 #[inline]
 pub(crate) fn fingerprint(name: &str) -> u32 {
-    let bytes = name.as_bytes();
+    fingerprint_of(name.as_bytes())
+}
+
+#[inline]
+pub(super) fn fingerprint_of(bytes: &[u8]) -> u32 {
     let length = bytes.len();
     let (first, last) = match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
         (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
@@ -56,6 +60,24 @@ pub(crate) fn fingerprint(name: &str) -> u32 {
     };
     let mixed = (first ^ length as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ last.wrapping_mul(0xC2B2_AE3D_27D4_EB4F);
     (mixed ^ mixed >> 32).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_shr(32) as u32
+}
+
+/// Whether two texts are equal. For names, of which most have 4 to 16 bytes: in place, where `==` calls `memcmp`.
+#[inline]
+pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    if let (Some(first), Some(last)) = (one.first_chunk::<8>(), one.last_chunk::<8>()) {
+        // The ends overlap, or touch, up to 16 bytes.
+        return other.first_chunk() == Some(first)
+            && other.last_chunk() == Some(last)
+            && (one.len() <= 16 || one == other);
+    }
+    if let (Some(first), Some(last)) = (one.first_chunk::<4>(), one.last_chunk::<4>()) {
+        return other.first_chunk() == Some(first) && other.last_chunk() == Some(last);
+    }
+    one.iter().eq(other)
 }
 
 /// Decodes a string that has escapes into `decoded`. `start` is the index after the opening quote, `at` that of the
@@ -142,6 +164,21 @@ mod tests {
                         (start..length).find(|i| matches!(bytes[*i], b'"' | b'\\' | 0..=0x1F)).unwrap_or(length);
                     assert_eq!(string_end(&bytes, start), naive);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn same_is_equal() {
+        for length in 0..24usize {
+            let text: String = (0..length).map(|at| char::from(b'a' + at as u8)).collect();
+            let same = |one: &str, other: &str| same(one.as_bytes(), other.as_bytes());
+            assert!(same(&text, &text.clone()));
+            assert!(!same(&text, &format!("{text}x")) && !same(&format!("x{text}"), &text));
+            for at in 0..length {
+                let mut other = text.clone();
+                other.replace_range(at..=at, "~");
+                assert!(!same(&text, &other) && !same(&other, &text), "{text} {other}");
             }
         }
     }

@@ -51,7 +51,8 @@ pub(super) fn bind(
         binder.fill(place, &sites);
     }
     binder.resolve_checks();
-    let Binder { places, sites, is_quick, .. } = binder;
+    let Binder { mut places, sites, is_quick, .. } = binder;
+    places.iter_mut().for_each(Place::take_notes);
     findings.extend(sites.findings);
     let prefixes = dictionary.code_list(ldop_dictionary::identifier::PREFIX_LIST).cloned();
     (findings.len() == before).then_some(Plan { places, prefixes, is_quick })
@@ -154,6 +155,7 @@ impl<'s> Binder<'s, '_> {
         let shortcut = shortcut.unwrap_or_default();
         let place = Place {
             fields: self.fields(sites, &shortcut),
+            types: shortcut.types,
             tests: shortcut.tests,
             is_closed: !shortcut.closed.is_empty(),
             required: shortcut.required.len(),

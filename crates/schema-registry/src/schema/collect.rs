@@ -83,7 +83,7 @@ impl Collect<'_> {
     }
 
     fn warn_of(&mut self, place: &Place, check: &Check, members: Members<'_>) {
-        let doubts = check.doubts(members);
+        let doubts = check.doubts(members, None);
         let field = place.fields.get(&check.personal_id.name);
         let Some(bound) = field.and_then(|field| self.plan.place(field).element.as_ref()) else { return };
         let mut pointer = self.pointer.clone();

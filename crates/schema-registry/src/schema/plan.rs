@@ -8,8 +8,11 @@ use ldop_dictionary::{
 };
 use ldop_types::Date;
 
-use super::quick::{self, Test};
-use crate::document::{Members, Node, Number, Value, fingerprint};
+use super::{
+    bind::types,
+    quick::{self, Test},
+};
+use crate::document::{Members, Node, Number, Value, fingerprint, same};
 
 /// Index of a place in [`Plan::places`].
 pub(crate) type PlaceId = u32;
@@ -37,7 +40,9 @@ pub(crate) struct Place {
     pub(crate) items: Option<PlaceId>,
     /// Comparisons among the fields.
     pub(crate) checks: Vec<Check>,
-    /// What the schema asks of the value, members and items left out.
+    /// Types the schema permits. All scalars are among them where the element's own type decides.
+    pub(crate) types: u8,
+    /// What else the schema asks of the value, members and items left out.
     pub(crate) tests: Vec<Test>,
     /// Whether the schema forbids members that are not among the fields.
     pub(crate) is_closed: bool,
@@ -48,6 +53,7 @@ pub(crate) struct Place {
 /// What the shortcut knows of a place while it is compiled.
 #[derive(Default)]
 pub(crate) struct Shortcut {
+    pub(crate) types: u8,
     pub(crate) tests: Vec<Test>,
     /// Names of members that must be there.
     pub(crate) required: BTreeSet<String>,
@@ -81,17 +87,32 @@ pub(crate) struct Check {
 pub(crate) struct FieldName {
     pub(crate) name: Box<str>,
     pub(crate) fingerprint: u32,
+    /// Where [`Noted`] has the member, for names that are asked for once its object has been walked.
+    note: Option<u8>,
 }
 
 impl FieldName {
     pub(crate) fn new(name: &str) -> Self {
-        Self { name: name.into(), fingerprint: fingerprint(name) }
+        Self { name: name.into(), fingerprint: fingerprint(name), note: None }
     }
 
-    pub(crate) fn find<'d>(&self, members: Members<'d>) -> Option<Node<'d>> {
-        members.find(&self.name, self.fingerprint)
+    /// The member of this name. `noted` is of the same members.
+    #[inline]
+    pub(crate) fn find<'d>(&self, members: Members<'d>, noted: Option<&Noted>) -> Option<Node<'d>> {
+        match (self.note, noted) {
+            (Some(note), Some(noted)) => members.noted(noted.0[usize::from(note)]),
+            _ => members.find(&self.name, self.fingerprint),
+        }
     }
 }
+
+/// Most members noted of one object; the others are searched for.
+const MAX_NOTES: usize = 16;
+
+/// Where the members are that tests and comparisons of an object ask for: noted while it is walked, as indexes within
+/// the document, so that nobody has to search for them. 0, which is the record itself, for those that are not there.
+#[derive(Default)]
+pub(crate) struct Noted([u32; MAX_NOTES]);
 
 /// A named member.
 pub(crate) struct Field {
@@ -106,8 +127,10 @@ pub(crate) struct Field {
 #[derive(Default)]
 pub(crate) struct Fields {
     fields: Vec<Field>,
-    /// Open addressing by mark: index into `fields` plus one, 0 for none. A power of two, at most half full.
+    /// Open addressing by mark: index into `fields` plus one, 0 for none. A power of two, at most a quarter full.
     table: Vec<u16>,
+    /// Number of fields that are noted.
+    notes: u8,
 }
 
 impl Fields {
@@ -116,7 +139,7 @@ impl Fields {
 
     /// Puts fields together; there are at most [`Fields::MAX`], with different names.
     pub(crate) fn new(fields: Vec<Field>) -> Self {
-        let size = (fields.len() * 2).next_power_of_two();
+        let size = (fields.len() * 4).next_power_of_two();
         let mut table = vec![0u16; size];
         for (number, field) in (1u16..).zip(&fields) {
             let mut at = field.name.fingerprint as usize & (size - 1);
@@ -125,25 +148,36 @@ impl Fields {
             }
             table[at] = number;
         }
-        Self { fields, table }
+        Self { fields, table, notes: 0 }
     }
 
     #[inline]
-    pub(crate) fn find(&self, name: &str, fingerprint: u32) -> Option<&Field> {
+    pub(crate) fn find(&self, name: &[u8], fingerprint: u32) -> Option<&Field> {
         let mask = self.table.len().checked_sub(1)?;
         let mut at = fingerprint as usize & mask;
         loop {
             let number = *self.table.get(at)?;
             let field = self.fields.get(usize::from(number).checked_sub(1)?)?;
-            if field.name.fingerprint == fingerprint && *field.name.name == *name {
+            if field.name.fingerprint == fingerprint && same(field.name.name.as_bytes(), name) {
                 return Some(field);
             }
             at = (at + 1) & mask;
         }
     }
 
+    /// Has the field of this name noted, if there is one and there is room.
+    fn take_note(&mut self, name: &mut FieldName) {
+        let field = self.fields.iter_mut().find(|field| field.name.name == name.name);
+        let Some(field) = field else { return };
+        if field.name.note.is_none() && usize::from(self.notes) < MAX_NOTES {
+            field.name.note = Some(self.notes);
+            self.notes += 1;
+        }
+        name.note = field.name.note;
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<PlaceId> {
-        self.find(name, fingerprint(name)).map(|field| field.place)
+        self.find(name.as_bytes(), fingerprint(name)).map(|field| field.place)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, PlaceId)> {
@@ -156,6 +190,27 @@ impl Fields {
 }
 
 impl Place {
+    /// Whether the schema permits a value of this type, the element's rules aside.
+    #[inline]
+    fn permits_type_of(&self, value: &Value<'_>) -> bool {
+        match value {
+            Value::Null => self.types & types::NULL != 0,
+            Value::Object(_) => self.types & types::OBJECT != 0,
+            Value::Array(_) => self.types & types::ARRAY != 0,
+            scalar => self.types & types::SCALARS == types::SCALARS || self.types & quick::type_of(scalar) != 0,
+        }
+    }
+
+    /// Has the fields noted that tests and comparisons of this place ask for.
+    pub(crate) fn take_notes(&mut self) {
+        let fields = &mut self.fields;
+        quick::each_name(&mut self.tests, &mut |name| fields.take_note(name));
+        for check in &mut self.checks {
+            let others = check.sex.iter_mut().chain(&mut check.birth_date);
+            others.chain([&mut check.personal_id]).for_each(|name| fields.take_note(name));
+        }
+    }
+
     /// The place of an item.
     pub(crate) fn item(&self, index: usize) -> Option<PlaceId> {
         self.prefix.get(index).copied().or(self.items)
@@ -208,13 +263,20 @@ impl Walk<'_> {
         let plan = self.plan;
         let place = plan.place(place);
         let value = node.value();
-        // Once the library is to be asked anyway, the shortcut is no use.
-        if self.is_valid && !place.tests.is_empty() {
-            self.is_valid = quick::all(&place.tests, node, &value) == Some(true);
+        self.is_valid &= place.permits_type_of(&value);
+        if !matches!(value, Value::Object(_)) {
+            self.test(place, node, &value, None);
         }
         match value {
             Value::Object(members) => {
-                place.element.as_ref().is_none_or(Bound::is_object) && self.members_fit(place, members)
+                let mut noted = Noted::default();
+                if !place.element.as_ref().is_none_or(Bound::is_object) || !self.members_fit(place, members, &mut noted)
+                {
+                    return false;
+                }
+                self.test(place, node, &value, Some(&noted));
+                self.is_warned |= place.checks.iter().any(|check| check.doubts(members, Some(&noted)).any());
+                true
             }
             Value::Array(items) => {
                 place.element.as_ref().is_none_or(Bound::is_array)
@@ -234,7 +296,15 @@ impl Walk<'_> {
         }
     }
 
-    fn members_fit(&mut self, place: &Place, members: Members<'_>) -> bool {
+    /// Asks what the schema asks, unless the library is to be asked anyway.
+    #[inline]
+    fn test(&mut self, place: &Place, node: Node<'_>, value: &Value<'_>, noted: Option<&Noted>) {
+        if self.is_valid && !place.tests.is_empty() {
+            self.is_valid = quick::all(&place.tests, node, value, noted) == Some(true);
+        }
+    }
+
+    fn members_fit(&mut self, place: &Place, members: Members<'_>, noted: &mut Noted) -> bool {
         let mut required = 0;
         let mut left = members;
         while let Some((mark, name, value)) = left.next_marked() {
@@ -242,6 +312,9 @@ impl Walk<'_> {
                 Some(field) => {
                     required += usize::from(field.is_required);
                     self.is_valid &= field.is_permitted;
+                    if let Some(note) = field.name.note {
+                        noted.0[usize::from(note)] = value.index();
+                    }
                     if !self.fits(field.place, value) {
                         return false;
                     }
@@ -257,7 +330,6 @@ impl Walk<'_> {
         // Names are different, so as many as are required are those that are required. A required name that is no
         // field is never counted, and the library is asked.
         self.is_valid &= required == place.required;
-        self.is_warned |= place.checks.iter().any(|check| check.doubts(members).any());
         true
     }
 }
@@ -303,8 +375,8 @@ impl Doubts {
 
 impl Check {
     /// Compares, as far as the fields are there and well-formed.
-    pub(crate) fn doubts(&self, members: Members<'_>) -> Doubts {
-        let text = |field: &FieldName| field.find(members).and_then(|node| node.as_str());
+    pub(crate) fn doubts(&self, members: Members<'_>, noted: Option<&Noted>) -> Doubts {
+        let text = |field: &FieldName| field.find(members, noted).and_then(|node| node.as_str());
         let Some(id) = text(&self.personal_id).and_then(PersonalId::parse) else { return Doubts::default() };
         let sex = self.sex.as_ref().and_then(text).and_then(Sex::parse_code);
         let year = self.birth_date.as_ref().and_then(text).and_then(ldop_dictionary::format::year);

@@ -11,8 +11,8 @@ use ldop_dictionary::{Element, Pattern, ValueFormat};
 use serde_json::Value as Tree;
 
 use super::{
-    bind::types::{self, Types},
-    plan::FieldName,
+    bind::types,
+    plan::{FieldName, Noted},
 };
 use crate::{
     document::{Node, Number, Value},
@@ -36,6 +36,8 @@ pub(crate) enum Test {
     Pattern(Pattern),
     /// `date`, or `date-time` if true, of a string.
     Date { with_time: bool },
+    /// None of the corners of `date-time` in which readers differ, of a string known to be one.
+    PlainTime,
     /// A limit of a number.
     Limit(Limit, f64),
     /// So many items, of an array.
@@ -67,11 +69,11 @@ pub(crate) enum Limit {
     Below,
 }
 
-/// Whether all tests pass; `None` if that is not sure.
-pub(crate) fn all(tests: &[Test], node: Node<'_>, value: &Value<'_>) -> Option<bool> {
+/// Whether all tests pass; `None` if that is not sure. `noted` is of the value's own members.
+pub(crate) fn all(tests: &[Test], node: Node<'_>, value: &Value<'_>, noted: Option<&Noted>) -> Option<bool> {
     let mut result = Some(true);
     for test in tests {
-        match test.passes(node, value) {
+        match test.passes(node, value, noted) {
             Some(true) => {}
             Some(false) => return Some(false),
             None => result = None,
@@ -80,15 +82,48 @@ pub(crate) fn all(tests: &[Test], node: Node<'_>, value: &Value<'_>) -> Option<b
     result
 }
 
+/// Visits the names tests ask of the very value they test; what is asked of a member's members is none of them.
+pub(crate) fn each_name(tests: &mut [Test], visit: &mut dyn FnMut(&mut FieldName)) {
+    for test in tests {
+        match test {
+            Test::Required(names) => names.iter_mut().for_each(&mut *visit),
+            Test::Member(name, _) => visit(name),
+            Test::Any(branches) | Test::One(branches) => {
+                branches.iter_mut().for_each(|branch| each_name(branch, visit));
+            }
+            Test::Not(tests) => each_name(tests, visit),
+            Test::If { when, then, otherwise } => {
+                [when, then, otherwise].into_iter().for_each(|tests| each_name(tests, visit));
+            }
+            Test::Types(_)
+            | Test::OneOf(_)
+            | Test::Length { .. }
+            | Test::Pattern(_)
+            | Test::Date { .. }
+            | Test::PlainTime
+            | Test::Limit(..)
+            | Test::Items { .. }
+            | Test::Unique
+            | Test::Never => {}
+        }
+    }
+}
+
 impl Test {
-    fn passes(&self, node: Node<'_>, value: &Value<'_>) -> Option<bool> {
+    fn passes(&self, node: Node<'_>, value: &Value<'_>, noted: Option<&Noted>) -> Option<bool> {
         match (self, value) {
             (Self::Types(types), value) => Some(types & type_of(value) != 0),
             (Self::OneOf(values), _) => Some(values.iter().any(|expected| equals(node, expected))),
             (Self::Length { min, max }, Value::Text(text)) => Some(has_length(text, *min, *max)),
             (Self::Pattern(pattern), Value::Text(text)) => Some(pattern.is_match(text)),
             // Corners of the format in which readers differ are left to the library.
-            (Self::Date { with_time }, Value::Text(text)) => is_plain_date(text, *with_time).then_some(true),
+            (Self::Date { with_time: false }, Value::Text(text)) => {
+                ldop_dictionary::format::is_date(text).then_some(true)
+            }
+            (Self::Date { with_time: true }, Value::Text(text)) => {
+                (ldop_dictionary::format::is_date_time(text) && is_plain_time(text)).then_some(true)
+            }
+            (Self::PlainTime, Value::Text(text)) => is_plain_time(text).then_some(true),
             (Self::Limit(side, limit), Value::Number(number)) => side.permits(*number, *limit),
             (Self::Items { min, max }, Value::Array(items)) => Some((*min..=*max).contains(&(items.len() as u64))),
             (Self::Unique, Value::Array(items)) => {
@@ -107,24 +142,24 @@ impl Test {
                 Some(true)
             }
             (Self::Required(names), Value::Object(members)) => {
-                Some(names.iter().all(|name| name.find(*members).is_some()))
+                Some(names.iter().all(|name| name.find(*members, noted).is_some()))
             }
-            (Self::Member(name, tests), Value::Object(members)) => match name.find(*members) {
-                Some(member) => all(tests, member, &member.value()),
+            (Self::Member(name, tests), Value::Object(members)) => match name.find(*members, noted) {
+                Some(member) => all(tests, member, &member.value(), None),
                 None => Some(true),
             },
             (Self::Any(branches), value) => {
-                let (yes, unsure) = count(branches, node, value);
+                let (yes, unsure) = count(branches, node, value, noted);
                 if yes > 0 { Some(true) } else { (unsure == 0).then_some(false) }
             }
             (Self::One(branches), value) => {
-                let (yes, unsure) = count(branches, node, value);
+                let (yes, unsure) = count(branches, node, value, noted);
                 if yes > 1 { Some(false) } else { (unsure == 0).then_some(yes == 1) }
             }
-            (Self::Not(tests), value) => all(tests, node, value).map(|passes| !passes),
+            (Self::Not(tests), value) => all(tests, node, value, noted).map(|passes| !passes),
             (Self::If { when, then, otherwise }, value) => {
-                let branch = if all(when, node, value)? { then } else { otherwise };
-                all(branch, node, value)
+                let branch = if all(when, node, value, noted)? { then } else { otherwise };
+                all(branch, node, value, noted)
             }
             (Self::Never, _) => Some(false),
             // A keyword says nothing of other types.
@@ -132,29 +167,42 @@ impl Test {
         }
     }
 
-    /// Whether an element's own rules already ask for at least as much.
-    pub(crate) fn is_implied_by(&self, element: &Element) -> bool {
+    /// What is left to test of values that keep an element's own rules; `None` if nothing. The walk takes a record for
+    /// valid only where every value but null has been found to keep them.
+    pub(crate) fn beside(self, element: &Element) -> Option<Self> {
         let own = element.definition();
-        match self {
+        // That the limits are rounded cannot matter: one below 2^53 is exact or a fraction, and rounding keeps order.
+        let least = || own.minimum.parse::<f64>().ok();
+        let most = || own.maximum.parse::<f64>().ok();
+        let is_implied = match &self {
             Self::Length { min, max } => {
                 u64::from(own.min_length.unwrap_or(0)) >= *min
-                    && own.max_length.is_some_and(|own| u64::from(own) <= *max)
+                    && (*max == u64::MAX || own.max_length.is_some_and(|own| u64::from(own) <= *max))
             }
+            Self::Pattern(pattern) => element.keeps_pattern(pattern),
+            Self::Limit(Limit::Minimum, limit) => least().is_some_and(|own| own >= *limit),
+            Self::Limit(Limit::Above, limit) => least().is_some_and(|own| own > *limit),
+            Self::Limit(Limit::Maximum, limit) => most().is_some_and(|own| own <= *limit),
+            Self::Limit(Limit::Below, limit) => most().is_some_and(|own| own < *limit),
             Self::Date { with_time: false } => element.format() == Some(ValueFormat::Date),
+            Self::Date { with_time: true } if element.format() == Some(ValueFormat::DateTime) => {
+                return Some(Self::PlainTime);
+            }
             _ => false,
-        }
+        };
+        (!is_implied).then_some(self)
     }
 }
 
-fn count(branches: &[Vec<Test>], node: Node<'_>, value: &Value<'_>) -> (usize, usize) {
-    branches.iter().fold((0, 0), |(yes, unsure), branch| match all(branch, node, value) {
+fn count(branches: &[Vec<Test>], node: Node<'_>, value: &Value<'_>, noted: Option<&Noted>) -> (usize, usize) {
+    branches.iter().fold((0, 0), |(yes, unsure), branch| match all(branch, node, value, noted) {
         Some(true) => (yes + 1, unsure),
         Some(false) => (yes, unsure),
         None => (yes, unsure + 1),
     })
 }
 
-fn type_of(value: &Value<'_>) -> u8 {
+pub(crate) fn type_of(value: &Value<'_>) -> u8 {
     match value {
         Value::Null => types::NULL,
         Value::Boolean(_) => types::BOOLEAN,
@@ -172,12 +220,10 @@ fn has_length(text: &str, min: u64, max: u64) -> bool {
     (least >= min && most <= max) || (min..=max).contains(&(text.chars().count() as u64))
 }
 
-fn is_plain_date(text: &str, with_time: bool) -> bool {
-    if !with_time {
-        return ldop_dictionary::format::is_date(text);
-    }
+/// Corners are the letters in lower case and the leap second.
+fn is_plain_time(text: &str) -> bool {
     let bytes = text.as_bytes();
-    ldop_dictionary::format::is_date_time(text) && bytes[10] == b'T' && !text.ends_with('z') && &bytes[17..19] != b"60"
+    bytes.get(10) == Some(&b'T') && bytes.last() != Some(&b'z') && bytes.get(17..19) != Some(b"60")
 }
 
 impl Limit {
@@ -207,7 +253,7 @@ pub(super) fn keyword_tests(keyword: &str, value: &Tree) -> Option<Vec<Test>> {
         "$schema" | "$id" | "$comment" | "$defs" | "definitions" | "$anchor" | "title" | "description" | "default"
         | "examples" | "readOnly" | "writeOnly" | "deprecated" => Some(Vec::new()),
         _ if keyword.starts_with("x-") => Some(Vec::new()),
-        "type" => one(Test::Types(Types::of_keyword(value))),
+        "type" => one(Test::Types(types::Types::of_keyword(value))),
         "const" => one(Test::OneOf(vec![value.clone()])),
         "enum" => one(Test::OneOf(value.as_array()?.clone())),
         "minLength" => one(Test::Length { min: value.as_u64()?, max: u64::MAX }),

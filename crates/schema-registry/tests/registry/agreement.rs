@@ -370,6 +370,125 @@ fn every_keyword_agrees_on_every_value() {
 }
 
 #[test]
+fn what_an_element_asks_already_is_still_asked() {
+    let on = Date(20_000);
+    let element = |id: &str, change: &dyn Fn(&mut ElementDefinition)| {
+        let mut definition = ElementDefinition {
+            id: id.into(),
+            name_vi: "Quy tắc".into(),
+            value_type: "string".into(),
+            sensitivity: "none".into(),
+            ..ElementDefinition::default()
+        };
+        change(&mut definition);
+        Element::new(definition).expect("a good element")
+    };
+    let number = |id: &str, kind: &'static str, min: &'static str, max: &'static str| {
+        element(id, &|d| (d.value_type, d.minimum, d.maximum) = (kind.into(), min.into(), max.into()))
+    };
+    let elements = [
+        element("rule.length", &|d| (d.min_length, d.max_length) = (Some(2), Some(4))),
+        element("rule.longer", &|d| d.min_length = Some(2)),
+        element("rule.digits", &|d| d.pattern = "[0-9]{3}".into()),
+        element("rule.choice", &|d| d.pattern = "a|b.*|123".into()),
+        element("rule.date", &|d| d.format = "date".into()),
+        element("rule.time", &|d| d.format = "date_time".into()),
+        element("rule.partial", &|d| d.format = "partial_date".into()),
+        number("rule.integer", "integer", "0", "3"),
+        number("rule.above", "integer", "1", ""),
+        number("rule.huge", "integer", "-9007199254740993", "9007199254740993"),
+        number("rule.number", "number", "0.1", "2.5"),
+        number("rule.below", "number", "", "9007199254740993"),
+    ];
+    let rules = dictionary().with_changes(elements.clone(), []).expect("holds together");
+
+    let mut texts: Vec<Value> = TEXTS.iter().map(|text| json!(text)).collect();
+    texts.extend(
+        ["b1", "1234", "abcde", "2026-02-28T23:59:60Z", "2016-12-31T23:59:60Z", "2026-02-28t00:00:00z", "2026-02"]
+            .map(Value::from),
+    );
+    texts.push("2026-02-28T00:00:00z".into());
+    let mut values = texts.clone();
+    values.extend([json!(null), json!(true), json!([]), json!({}), json!(["a"])]);
+    for whole in
+        [-(1i64 << 53) - 2, -(1 << 53) - 1, -(1 << 53), -1, 0, 1, 2, 3, 4, (1 << 53) - 1, 1 << 53, (1 << 53) + 1]
+    {
+        values.push(whole.into());
+    }
+    values.extend([json!(0.1), json!(0.09), json!(1.0), json!(2.5), json!(2.6), json!(-0.5), json!(u64::MAX)]);
+
+    let mut keywords = vec![json!({})];
+    keywords.extend((0..6).flat_map(|n| [json!({"minLength": n}), json!({"maxLength": n})]));
+    let patterns = ["[0-9]{3}", "^[0-9]{3}$", "^[0-9]{3}", "[0-9]{2}$", "^a|b.*|123$", "a|b.*|123", "^(a|b.*|123)$"];
+    keywords.extend(patterns.map(|pattern| json!({"pattern": pattern})));
+    keywords.extend(["date", "date-time"].map(|format| json!({"format": format})));
+    for limit in [json!(-1), json!(0), json!(0.1), json!(1), json!(2.5), json!(3), json!((1u64 << 53) - 1)] {
+        for keyword in ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"] {
+            keywords.push(json!({keyword: limit}));
+        }
+    }
+    let (mut accepted, mut all) = (0, 0);
+    let (mut parser, mut outcome) = (Parser::default(), Outcome::default());
+    for element in &elements {
+        let kind = element.value_type().as_str();
+        for keyword in &keywords {
+            for types in [json!(kind), json!([kind, "null"])] {
+                let schema = |field: &Value, types: &Value, id: &str| {
+                    let mut field = field.clone();
+                    (field["type"], field["x-ldop-element"]) = (types.clone(), id.into());
+                    json!({"type": "object", "properties": {"x": field}})
+                };
+                let compile =
+                    |schema: Value| CompiledSchema::compile(&schema.to_string(), &rules).expect("a good schema");
+                let both = compile(schema(keyword, &types, element.id().as_str()));
+                // The same in two halves that know nothing of each other.
+                let alone = schema(keyword, &types, &format!("any.{kind}"));
+                let options = jsonschema::options().should_validate_formats(true);
+                let options = options.with_pattern_options(jsonschema::PatternOptions::regex());
+                let theirs = options.build(&alone).expect("a good schema");
+                let own = compile(schema(&json!({}), &json!([kind, "null"]), element.id().as_str()));
+                for value in &values {
+                    let record = json!({"x": value});
+                    let text = record.to_string();
+                    let document = parser.parse(text.as_bytes()).expect("well-formed");
+                    let expected = theirs.is_valid(&record) && own.check(&document, on, &mut outcome);
+                    let accepts = both.check(&document, on, &mut outcome);
+                    assert_eq!(accepts, expected, "{element:?} {keyword} {types} {value}: {outcome:?}");
+                    (accepted, all) = (accepted + usize::from(accepts), all + 1);
+                }
+            }
+        }
+    }
+    assert!(accepted > all / 20, "{accepted} of {all} accepted tests little");
+}
+
+#[test]
+fn conditions_may_ask_for_more_names_than_are_noted() {
+    let field = json!({"type": "string", "x-ldop-element": "any.string"});
+    let names: Vec<String> = (0..40).map(|n| format!("n{n}")).collect();
+    let fields: Map<String, Value> = names.iter().map(|name| (name.clone(), field.clone())).collect();
+    let next = names.iter().cycle().skip(1);
+    let conditions: Vec<Value> = names
+        .iter()
+        .zip(next)
+        .map(|(name, next)| json!({"if": {"properties": {name: {"const": "x"}}}, "then": {"required": [name, next]}}))
+        .collect();
+    let schema = json!({"type": "object", "properties": fields, "allOf": conditions});
+    let mut records = vec![json!({})];
+    let full: Map<String, Value> = names.iter().map(|name| (name.clone(), "x".into())).collect();
+    records.push(full.clone().into());
+    for name in &names {
+        let mut one = full.clone();
+        one.remove(name);
+        records.push(one.clone().into());
+        one.insert(name.clone(), "y".into());
+        records.push(one.into());
+    }
+    // A condition on a member that is not there applies.
+    assert_eq!(compare(&schema, &records), 1 + names.len());
+}
+
+#[test]
 fn every_combination_agrees_on_every_set_of_fields() {
     let names = ["a", "b", "đ"];
     let mut records = Vec::new();

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::sites::{Site, Sites, Strength};
+use super::{
+    sites::{Site, Sites, Strength},
+    types::{ANY, SCALARS, of_element},
+};
 use crate::schema::{
     plan::{Bound, Shortcut},
     quick::{Test, keyword_tests},
@@ -18,10 +21,27 @@ impl Shortcut {
         for site in looking.iter().filter(|site| site.strength == Strength::Always) {
             shortcut.add(sites, site)?;
         }
+        shortcut.settle_types(bound);
         if let Some(bound) = bound {
-            shortcut.tests.retain(|test| !test.is_implied_by(&bound.element));
+            let tests = std::mem::take(&mut shortcut.tests);
+            shortcut.tests = tests.into_iter().filter_map(|test| test.beside(&bound.element)).collect();
         }
         Some(shortcut)
+    }
+
+    /// Takes what `type` says out of the tests. Scalars that keep the element's rules are of the element's type.
+    fn settle_types(&mut self, bound: Option<&Bound>) {
+        self.types = ANY;
+        self.tests.retain(|test| match test {
+            Test::Types(types) => {
+                self.types &= types;
+                false
+            }
+            _ => true,
+        });
+        if bound.is_some_and(|bound| of_element(bound.element.value_type()) & !self.types == 0) {
+            self.types |= SCALARS;
+        }
     }
 
     /// Adds what one subschema asks. Its `properties` and items are places of their own.

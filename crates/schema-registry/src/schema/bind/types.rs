@@ -18,7 +18,7 @@ pub(in crate::schema) const OBJECT: u8 = 64;
 /// Everything.
 pub(super) const ANY: u8 = 127;
 /// What must be bound to an element.
-pub(super) const SCALARS: u8 = BOOLEAN | INTEGER | FRACTION | STRING;
+pub(in crate::schema) const SCALARS: u8 = BOOLEAN | INTEGER | FRACTION | STRING;
 
 /// Deeper chains of references are taken to permit everything.
 const MAX_DEPTH: usize = 128;
