@@ -27,9 +27,9 @@ const AGREEMENT: &str = "civil-status-to-social-insurance";
 /// Least number of records that are read: opening takes its time on both sides.
 const READ: usize = 200_000;
 
-/// Rounds before those that count. A broker's Java code is compiled while it runs: it is warm after about a million
+/// Rounds before those that count. A broker's Java code is compiled while it runs: it is warm after some million
 /// records, and costs five times as much before.
-const WARM_UP_KAFKA: usize = 8;
+const WARM_UP_KAFKA: usize = 20;
 const WARM_UP_EMBEDDED: usize = 1;
 
 /// What all measures of the road share.

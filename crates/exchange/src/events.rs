@@ -136,7 +136,7 @@ impl Events {
                     {
                         let key = Key { id, scope: Scope(refused.scope) };
                         let place = Place { accepted: false, partition: partition.index, offset: entry.offset };
-                        self.index.settle(key, place, None);
+                        self.index.settle(key, place);
                     }
                 }
                 if fetched.next <= next {

@@ -5,7 +5,10 @@
 //! recorded in them as positions, so a start reads the log from there on, not from the beginning.
 //!
 //! An id is reserved before its record is appended and settled when the outcome is known. A second caller with a
-//! reserved id waits for the first one's outcome.
+//! reserved id waits for the first one's outcome, and compares its record with what then is on the log.
+//!
+//! Nearly every id is new, so that is the cheap case: one probe of the map to reserve, one to settle, nothing allocated,
+//! and older layers are asked only about ids that are not younger than all of theirs.
 
 pub mod sealed;
 
@@ -15,7 +18,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -28,7 +31,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 
 use self::sealed::Sealed;
-use crate::header::{Commitment, RecordMeta, Salt, Scope};
+use crate::header::Scope;
 
 /// Settled ids kept in memory before they are sealed into a file: about 10 MiB.
 pub const SEAL_AT: usize = 131_072;
@@ -64,37 +67,47 @@ pub struct Position {
 }
 
 /// What a reserved id is settled with.
-pub type Settled = Result<(Place, RecordMeta), Reason>;
+pub type Settled = Result<Place, Reason>;
 
 /// What came of reserving an id.
 #[derive(Debug)]
 pub enum Reserved {
     /// It is the caller's now: append, then settle or release.
     New,
-    /// Someone else's record with this id is on its way.
-    Pending {
-        /// That record's salt.
-        salt: Salt,
-        /// That record's commitment.
-        commitment: Commitment,
-        /// Resolves with its outcome.
-        outcome: oneshot::Receiver<Settled>,
-    },
+    /// Someone else's record with this id is on its way; resolves with its outcome.
+    Pending(oneshot::Receiver<Settled>),
     /// A record with this id was accepted.
     Taken(Place),
 }
 
 #[derive(Debug)]
-struct Pending {
-    salt: Salt,
-    commitment: Commitment,
-    waiters: Vec<oneshot::Sender<Settled>>,
+enum State {
+    /// Reserved, and nobody else asked.
+    Pending,
+    /// Reserved, and others wait for the outcome.
+    Awaited(Box<Vec<oneshot::Sender<Settled>>>),
+    Settled(Place),
 }
 
-#[derive(Debug)]
-enum State {
-    Pending(Box<Pending>),
-    Settled(Place),
+impl State {
+    /// Has another caller wait for a reserved id.
+    fn wait(&mut self) -> oneshot::Receiver<Settled> {
+        let (sender, outcome) = oneshot::channel();
+        match self {
+            Self::Awaited(waiters) => waiters.push(sender),
+            Self::Pending | Self::Settled(_) => *self = Self::Awaited(Box::new(vec![sender])),
+        }
+        outcome
+    }
+}
+
+fn tell(state: State, outcome: Settled) {
+    if let State::Awaited(waiters) = state {
+        for waiter in *waiters {
+            // A waiter that has gone needs no answer.
+            let _ = waiter.send(outcome);
+        }
+    }
 }
 
 type Shard = HashMap<Key, State>;
@@ -108,6 +121,8 @@ pub struct Index {
     window: Duration,
     shards: Vec<Mutex<Shard>>,
     settled: AtomicUsize,
+    /// Time of the youngest id that is or was on its way to a file, or `i64::MIN`: younger ones are in none.
+    newest_sealed: AtomicI64,
     positions: Mutex<BTreeMap<Partition, Position>>,
     /// Sorted ids on their way to a file; found here until it stands.
     frozen: RwLock<Option<Frozen>>,
@@ -124,12 +139,14 @@ impl Index {
     pub fn open(dir: PathBuf, hub_id: [u8; 16], window: Duration) -> io::Result<Self> {
         std::fs::create_dir_all(&dir)?;
         let (sealed, positions) = sealed::open_all(&dir, hub_id)?;
+        let newest = sealed.iter().map(|file| file.newest().0).max().unwrap_or(i64::MIN);
         Ok(Self {
             dir,
             hub_id,
             window,
             shards: (0..SHARDS).map(|_| Mutex::new(Shard::new())).collect(),
             settled: AtomicUsize::new(0),
+            newest_sealed: AtomicI64::new(newest),
             positions: Mutex::new(positions),
             frozen: RwLock::new(None),
             sealed: RwLock::new(sealed),
@@ -142,33 +159,29 @@ impl Index {
     }
 
     /// Reserves an id for a record about to be appended.
-    pub fn reserve(&self, key: Key, salt: Salt, commitment: Commitment) -> Reserved {
+    pub fn reserve(&self, key: Key) -> Reserved {
         {
             let mut shard = self.shard(&key).lock();
             match shard.entry(key) {
                 Slot::Occupied(mut slot) => match slot.get_mut() {
-                    State::Pending(pending) => {
-                        let (sender, outcome) = oneshot::channel();
-                        pending.waiters.push(sender);
-                        return Reserved::Pending { salt: pending.salt, commitment: pending.commitment, outcome };
-                    }
+                    pending @ (State::Pending | State::Awaited(_)) => return Reserved::Pending(pending.wait()),
                     // A refused record may be corrected and sent again under its id.
                     State::Settled(place) if place.accepted => return Reserved::Taken(*place),
                     state @ State::Settled(_) => {
-                        *state = State::Pending(Box::new(Pending { salt, commitment, waiters: Vec::new() }));
+                        *state = State::Pending;
                         self.settled.fetch_sub(1, Ordering::Relaxed);
                         // Older layers may know it as accepted: ask them below.
                     }
                 },
                 Slot::Vacant(slot) => {
-                    slot.insert(State::Pending(Box::new(Pending { salt, commitment, waiters: Vec::new() })));
+                    slot.insert(State::Pending);
                 }
             }
         }
         // The reservation stands before the older layers are asked, so nothing slips between.
         match self.older(&key).filter(|place| place.accepted) {
             Some(place) => {
-                self.settle(key, place, None);
+                self.settle(key, place);
                 Reserved::Taken(place)
             }
             None => Reserved::New,
@@ -180,7 +193,7 @@ impl Index {
     pub fn find(&self, key: &Key) -> Option<Place> {
         match self.shard(key).lock().get(key) {
             Some(State::Settled(place)) => return Some(*place),
-            Some(State::Pending(_)) | None => {}
+            Some(State::Pending | State::Awaited(_)) | None => {}
         }
         self.older(key)
     }
@@ -188,10 +201,13 @@ impl Index {
     /// Whether a record with this id is on its way.
     #[must_use]
     pub fn is_pending(&self, key: &Key) -> bool {
-        matches!(self.shard(key).lock().get(key), Some(State::Pending(_)))
+        matches!(self.shard(key).lock().get(key), Some(State::Pending | State::Awaited(_)))
     }
 
     fn older(&self, key: &Key) -> Option<Place> {
+        if key.id.time().0 > self.newest_sealed.load(Ordering::Acquire) {
+            return None;
+        }
         if let Some(frozen) = self.frozen.read().as_ref()
             && let Ok(at) = frozen.binary_search_by(|(k, _)| k.cmp(key))
         {
@@ -200,9 +216,9 @@ impl Index {
         self.sealed.read().iter().rev().find_map(|file| file.find(key))
     }
 
-    /// Settles an id: reserved before, or read from the log. `meta` goes to those who wait for it.
-    pub fn settle(&self, key: Key, place: Place, meta: Option<&RecordMeta>) {
-        let waiters = {
+    /// Settles an id: reserved before, or read from the log.
+    pub fn settle(&self, key: Key, place: Place) {
+        let before = {
             let mut shard = self.shard(&key).lock();
             match shard.entry(key) {
                 Slot::Occupied(mut slot) => match slot.get_mut() {
@@ -213,41 +229,28 @@ impl Index {
                         return;
                     }
                     // The id is being tried again: that attempt decides.
-                    State::Pending(_) if !place.accepted => return,
-                    state @ State::Pending(_) => {
-                        let State::Pending(pending) = std::mem::replace(state, State::Settled(place)) else {
-                            unreachable!("matched as pending above")
-                        };
-                        pending.waiters
-                    }
+                    State::Pending | State::Awaited(_) if !place.accepted => return,
+                    state => std::mem::replace(state, State::Settled(place)),
                 },
                 Slot::Vacant(slot) => {
                     slot.insert(State::Settled(place));
-                    Vec::new()
+                    State::Pending
                 }
             }
         };
         self.settled.fetch_add(1, Ordering::Relaxed);
-        for waiter in waiters {
-            // A waiter that has gone needs no answer.
-            let _ = waiter.send(match meta {
-                Some(meta) => Ok((place, *meta)),
-                None => Err(Reason::OutcomeUnknown),
-            });
-        }
+        tell(before, Ok(place));
     }
 
     /// Gives a reserved id up: its record was refused or not written.
     pub fn release(&self, key: &Key, why: Reason) {
         let removed = {
             let mut shard = self.shard(key).lock();
-            matches!(shard.get(key), Some(State::Pending(_))).then(|| shard.remove(key)).flatten()
+            let is_reserved = matches!(shard.get(key), Some(State::Pending | State::Awaited(_)));
+            is_reserved.then(|| shard.remove(key)).flatten()
         };
-        if let Some(State::Pending(pending)) = removed {
-            for waiter in pending.waiters {
-                // A waiter that has gone needs no answer.
-                let _ = waiter.send(Err(why));
-            }
+        if let Some(state) = removed {
+            tell(state, Err(why));
         }
     }
 
@@ -293,18 +296,26 @@ impl Index {
         {
             // Held while the maps are drained, so that a look-up finds an id in one of the two.
             let mut frozen = self.frozen.write();
+            // Until it is known: who finds a shard empty already has to wait for the lock above.
+            let newest = self.newest_sealed.swap(i64::MAX, Ordering::AcqRel);
             for shard in &self.shards {
                 let mut shard = shard.lock();
-                drained.extend(shard.extract_if(|_, state| matches!(state, State::Settled(_))).map(|(key, state)| {
+                // A new map: in the old one every id that went would leave a mark, and looking anything up would get slow.
+                let fresh = Shard::with_capacity(shard.len());
+                for (key, state) in std::mem::replace(&mut *shard, fresh) {
                     match state {
-                        State::Settled(place) => (key, place),
-                        State::Pending(_) => unreachable!("only settled ids are taken out"),
+                        State::Settled(place) => drained.push((key, place)),
+                        State::Pending | State::Awaited(_) => {
+                            shard.insert(key, state);
+                        }
                     }
-                }));
+                }
             }
             drained.sort_unstable_by_key(|(key, _)| *key);
             self.settled.fetch_sub(drained.len(), Ordering::Relaxed);
+            let youngest = drained.last().map_or(i64::MIN, |(key, _)| key.id.time().0);
             *frozen = Some(Arc::new(drained));
+            self.newest_sealed.store(newest.max(youngest), Ordering::Release);
         }
         let frozen = self.frozen.read().clone().unwrap_or_default();
         match Sealed::write(&self.dir, self.hub_id, &frozen, &positions) {
@@ -330,7 +341,7 @@ impl Index {
             Err(error) => {
                 *self.frozen.write() = None;
                 for (key, place) in frozen.iter() {
-                    self.settle(*key, *place, None);
+                    self.settle(*key, *place);
                 }
                 Err(error)
             }

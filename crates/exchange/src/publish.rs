@@ -185,8 +185,12 @@ enum Slot {
         bytes: usize,
         warnings: Vec<Finding>,
     },
-    /// Someone else's record with the same id and content is on its way.
-    Attached(oneshot::Receiver<Settled>, Commitment),
+    /// Someone else's record with the same id is on its way; to be compared.
+    Attached {
+        outcome: oneshot::Receiver<Settled>,
+        key: Key,
+        payload: Bytes,
+    },
     /// Accepted before; to be compared.
     Taken {
         key: Key,
@@ -327,19 +331,14 @@ impl Publisher {
             Ok(id) => id,
             Err((id, reason)) => return self.refuse(id, None, Refusal::of(reason), events),
         };
-        let salt: Salt = rand::random();
-        let commitment = header::commit(&salt, &record.payload);
         let key = Key { id, scope: self.scope };
-        match self.exchange.index.reserve(key, salt, commitment) {
+        match self.exchange.index.reserve(key) {
             Reserved::New => {}
             Reserved::Taken(place) => return Slot::Taken { key, place, payload: record.payload },
-            Reserved::Pending { salt, commitment, outcome } => {
-                if header::commit(&salt, &record.payload) == commitment {
-                    return Slot::Attached(outcome, commitment);
-                }
-                return self.refuse(Some(id), None, Refusal::of(Reason::ExchangeIdReused), events);
-            }
+            Reserved::Pending(outcome) => return Slot::Attached { outcome, key, payload: record.payload },
         }
+        let salt: Salt = rand::random();
+        let commitment = header::commit(&salt, &record.payload);
         let event_time = record.event_time.ok().flatten().unwrap_or(now);
         match self.check(&record.payload, event_time) {
             Ok(warnings) => {
@@ -472,7 +471,7 @@ fn record_refusals(exchange: Arc<Exchange>, refused: Vec<Refused>) -> JoinHandle
         let places = exchange.events.append(events).await?;
         for ((key, reason), place) in keys.into_iter().zip(places) {
             if let Some(key) = key.filter(|_| reason != Reason::ExchangeIdReused) {
-                exchange.index.settle(key, place, None);
+                exchange.index.settle(key, place);
             }
         }
         Ok(())
@@ -538,18 +537,18 @@ impl Ticket {
                         warnings,
                     })
                 }
-                Slot::Attached(outcome, commitment) => match outcome.await.map_err(|_| Reason::ShuttingDown)? {
-                    Ok((place, meta)) => Verdict::Accepted(Receipt {
-                        partition: place.partition,
-                        offset: place.offset,
-                        meta,
-                        commitment,
-                        repeated: true,
-                        warnings: Vec::new(),
-                    }),
-                    Err(reason) if reason.is_retryable() => return Err(reason),
-                    Err(reason) => Verdict::Refused(Refusal::of(reason)),
-                },
+                Slot::Attached { outcome, key, payload } => {
+                    match outcome.await.map_err(|_| Reason::ShuttingDown)? {
+                        Ok(place) => repeats.push((index, key, place, payload)),
+                        Err(reason) if reason.is_retryable() => return Err(reason),
+                        Err(reason) => {
+                            verdicts.push(Verdict::Refused(Refusal::of(reason)));
+                            continue;
+                        }
+                    }
+                    // Replaced below.
+                    Verdict::Refused(Refusal::of(Reason::ExchangeIdReused))
+                }
                 Slot::Taken { key, place, payload } => {
                     repeats.push((index, key, place, payload));
                     // Replaced below.

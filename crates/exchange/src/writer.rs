@@ -120,7 +120,7 @@ struct Serving {
 }
 
 struct InFlight {
-    records: Vec<(Key, RecordMeta)>,
+    keys: Vec<Key>,
     appended: AppendFuture,
     reply: oneshot::Sender<Result<Vec<Offset>, Reason>>,
     submitted: Instant,
@@ -212,11 +212,11 @@ impl TopicWriter {
         match serving.appender.append(entries) {
             Ok(appended) => {
                 let (reply, submitted) = oneshot::channel();
-                let records = batch.records.into_iter().map(|record| (record.key, record.meta)).collect();
-                let in_flight = InFlight { records, appended, reply, submitted: Instant::now() };
+                let keys = batch.records.into_iter().map(|record| record.key).collect();
+                let in_flight = InFlight { keys, appended, reply, submitted: Instant::now() };
                 if let Err(mpsc::error::SendError(in_flight)) = serving.settle.send(in_flight) {
                     // The lane has just failed. What was appended behind the failure is decided by the take-over.
-                    lane.in_doubt.lock().extend(in_flight.records.iter().map(|(key, _)| *key));
+                    lane.in_doubt.lock().extend(in_flight.keys);
                     let _ = in_flight.reply.send(Err(Reason::OutcomeUnknown));
                 }
                 Ok(submitted)
@@ -303,7 +303,7 @@ impl TopicWriter {
                         if let Some(meta) = reign.admits(&stamp) {
                             let key = Key { id: meta.exchange_id, scope: meta.scope };
                             let place = Place { accepted: true, partition: partition.index, offset: entry.offset };
-                            shared.index.settle(key, place, Some(meta));
+                            shared.index.settle(key, place);
                             shared.clock.observe(meta.accepted_time);
                         }
                     }
@@ -352,17 +352,17 @@ struct Settler {
 impl Settler {
     async fn run(mut self, mut in_flight: mpsc::UnboundedReceiver<InFlight>) {
         while let Some(batch) = in_flight.recv().await {
-            let InFlight { records, appended, reply, submitted } = batch;
+            let InFlight { keys, appended, reply, submitted } = batch;
             match appended.await {
                 Ok(Appended { offsets }) => {
                     self.shared.metrics.append_seconds.observe(submitted.elapsed().as_secs_f64());
                     match self.close_gaps(&offsets).await {
                         Ok(()) => {
-                            self.settle(&records, &offsets);
+                            self.settle(&keys, &offsets);
                             let _ = reply.send(Ok(offsets));
                         }
                         Err(reason) => {
-                            self.fail(&records, true);
+                            self.fail(&keys, true);
                             let _ = reply.send(Err(reason));
                             return self.stop(in_flight, reason).await;
                         }
@@ -370,7 +370,7 @@ impl Settler {
                 }
                 Err(error) => {
                     warn!(partition = %self.lane.partition, %error, "append failed");
-                    let reason = self.give_up(&records, &error);
+                    let reason = self.give_up(&keys, &error);
                     let _ = reply.send(Err(reason));
                     return self.stop(in_flight, reason).await;
                 }
@@ -378,10 +378,10 @@ impl Settler {
         }
     }
 
-    fn settle(&mut self, records: &[(Key, RecordMeta)], offsets: &[Offset]) {
-        for ((key, meta), offset) in records.iter().zip(offsets) {
+    fn settle(&mut self, keys: &[Key], offsets: &[Offset]) {
+        for (key, offset) in keys.iter().zip(offsets) {
             let place = Place { accepted: true, partition: self.lane.partition.index, offset: *offset };
-            self.shared.index.settle(*key, place, Some(meta));
+            self.shared.index.settle(*key, place);
         }
         let next = offsets.last().map_or(self.expected, |last| last + 1);
         self.expected = next;
@@ -425,7 +425,7 @@ impl Settler {
         Ok(fetched.next.min(to))
     }
 
-    fn give_up(&self, records: &[(Key, RecordMeta)], error: &LogError) -> Reason {
+    fn give_up(&self, keys: &[Key], error: &LogError) -> Reason {
         let in_doubt = match error {
             LogError::Unknown { .. } | LogError::Closed => true,
             LogError::Unavailable { .. }
@@ -438,15 +438,15 @@ impl Settler {
             | LogError::OutOfRange { .. }
             | LogError::Altered { .. } => false,
         };
-        self.fail(records, in_doubt);
+        self.fail(keys, in_doubt);
         if in_doubt { Reason::OutcomeUnknown } else { Reason::LogUnavailable }
     }
 
-    fn fail(&self, records: &[(Key, RecordMeta)], in_doubt: bool) {
+    fn fail(&self, keys: &[Key], in_doubt: bool) {
         if in_doubt {
-            self.lane.in_doubt.lock().extend(records.iter().map(|(key, _)| *key));
+            self.lane.in_doubt.lock().extend(keys);
         } else {
-            for (key, _) in records {
+            for key in keys {
                 self.shared.index.release(key, Reason::LogUnavailable);
             }
         }
@@ -462,10 +462,10 @@ impl Settler {
             let reason = match batch.appended.await {
                 // Written behind a batch that was not, or behind another writer: in doubt until the take-over reads it.
                 Ok(_) => {
-                    self.fail(&batch.records, true);
+                    self.fail(&batch.keys, true);
                     if why == Reason::Fenced { Reason::Fenced } else { Reason::OutcomeUnknown }
                 }
-                Err(error) => self.give_up(&batch.records, &error),
+                Err(error) => self.give_up(&batch.keys, &error),
             };
             let _ = batch.reply.send(Err(reason));
         }

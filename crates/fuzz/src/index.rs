@@ -50,7 +50,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let index = Index::open(folder.path().to_owned(), HUB, WINDOW).expect("an empty folder");
     for n in 0..5 {
-        index.settle(key(n), Place { accepted: n % 2 == 0, partition: 0, offset: u64::from(n) }, None);
+        index.settle(key(n), Place { accepted: n % 2 == 0, partition: 0, offset: u64::from(n) });
     }
     index.advance(&partition(), Position { next: 5, epoch: Some(65_536) });
     index.seal(TimestampMs(1_780_000_000_000)).expect("the folder is ours");

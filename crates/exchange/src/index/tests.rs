@@ -19,8 +19,8 @@ fn sealed_ids_are_found_again_after_a_restart() {
     let dir = tempfile::tempdir().expect("folder");
     let index = Index::open(dir.path().into(), [1; 16], Duration::from_secs(1 << 40)).expect("open");
     for n in 0..5_000 {
-        assert!(matches!(index.reserve(key(n), [0; 16], [0; 32]), Reserved::New));
-        index.settle(key(n), place(n), None);
+        assert!(matches!(index.reserve(key(n)), Reserved::New));
+        index.settle(key(n), place(n));
         if n % 2_000 == 0 {
             index.advance(&partition(), Position { next: u64::from(n) + 1, epoch: Some(9) });
             index.seal(TimestampMs::now()).expect("seal");
@@ -32,7 +32,7 @@ fn sealed_ids_are_found_again_after_a_restart() {
     assert_eq!(index.position(&partition()), Some(Position { next: 4_001, epoch: Some(9) }));
     for n in 0..=4_000 {
         assert_eq!(index.find(&key(n)), Some(place(n)));
-        assert!(matches!(index.reserve(key(n), [0; 16], [0; 32]), Reserved::Taken(p) if p == place(n)));
+        assert!(matches!(index.reserve(key(n)), Reserved::Taken(p) if p == place(n)));
     }
     assert_eq!(index.find(&key(4_500)), None, "not sealed, so read from the log again");
 }
@@ -41,13 +41,13 @@ fn sealed_ids_are_found_again_after_a_restart() {
 fn a_damaged_or_foreign_file_is_not_believed() {
     let dir = tempfile::tempdir().expect("folder");
     let index = Index::open(dir.path().into(), [1; 16], Duration::from_secs(1 << 40)).expect("open");
-    index.settle(key(1), place(1), None);
+    index.settle(key(1), place(1));
     index.advance(&partition(), Position { next: 2, epoch: None });
     index.seal(TimestampMs::now()).expect("seal");
     drop(index);
     let other = Index::open(dir.path().into(), [2; 16], Duration::from_secs(1 << 40)).expect("open");
     assert_eq!((other.find(&key(1)), other.position(&partition())), (None, None));
-    other.settle(key(1), place(1), None);
+    other.settle(key(1), place(1));
     other.seal(TimestampMs::now()).expect("seal");
     drop(other);
     let file = std::fs::read_dir(dir.path()).expect("list").next().expect("one").expect("entry").path();
@@ -64,7 +64,7 @@ fn files_older_than_the_window_go() {
     let dir = tempfile::tempdir().expect("folder");
     let index = Index::open(dir.path().into(), [1; 16], Duration::from_secs(60)).expect("open");
     for n in [1, 1_000_000, 1_000_001] {
-        index.settle(key(n), place(n), None);
+        index.settle(key(n), place(n));
         index.seal(TimestampMs(1_700_000_000_000 + 100_000)).expect("seal");
     }
     assert_eq!(index.find(&key(1)), None, "100 s old, window 60 s");
@@ -75,14 +75,16 @@ fn files_older_than_the_window_go() {
 async fn a_second_caller_waits_for_the_first_ones_outcome() {
     let dir = tempfile::tempdir().expect("folder");
     let index = Index::open(dir.path().into(), [1; 16], Duration::from_secs(60)).expect("open");
-    assert!(matches!(index.reserve(key(1), [3; 16], [4; 32]), Reserved::New));
-    let Reserved::Pending { salt, commitment, outcome } = index.reserve(key(1), [5; 16], [6; 32]) else {
-        panic!("reserved twice")
-    };
-    assert_eq!((salt, commitment), ([3; 16], [4; 32]));
+    assert!(matches!(index.reserve(key(1)), Reserved::New));
+    let Reserved::Pending(outcome) = index.reserve(key(1)) else { panic!("reserved twice") };
+    let Reserved::Pending(late) = index.reserve(key(1)) else { panic!("reserved twice") };
     index.release(&key(1), Reason::LogUnavailable);
     assert_eq!(outcome.await.expect("told"), Err(Reason::LogUnavailable));
-    assert!(matches!(index.reserve(key(1), [5; 16], [6; 32]), Reserved::New), "free again");
+    assert_eq!(late.await.expect("told"), Err(Reason::LogUnavailable));
+    assert!(matches!(index.reserve(key(1)), Reserved::New), "free again");
+    let Reserved::Pending(outcome) = index.reserve(key(1)) else { panic!("reserved twice") };
+    index.settle(key(1), place(1));
+    assert_eq!(outcome.await.expect("told"), Ok(place(1)));
 }
 
 #[test]
@@ -90,12 +92,34 @@ fn a_refusal_never_hides_an_acceptance_and_may_be_followed_by_one() {
     let dir = tempfile::tempdir().expect("folder");
     let index = Index::open(dir.path().into(), [1; 16], Duration::from_secs(1 << 40)).expect("open");
     let refused = Place { accepted: false, partition: 0, offset: 9 };
-    index.settle(key(1), refused, None);
+    index.settle(key(1), refused);
     assert_eq!(index.find(&key(1)), Some(refused));
-    assert!(matches!(index.reserve(key(1), [0; 16], [0; 32]), Reserved::New), "may be corrected");
-    index.settle(key(1), place(1), None);
-    index.settle(key(1), refused, None);
+    assert!(matches!(index.reserve(key(1)), Reserved::New), "may be corrected");
+    index.settle(key(1), place(1));
+    index.settle(key(1), refused);
     assert_eq!(index.find(&key(1)), Some(place(1)));
     index.seal(TimestampMs::now()).expect("seal");
-    assert!(matches!(index.reserve(key(1), [0; 16], [0; 32]), Reserved::Taken(_)));
+    assert!(matches!(index.reserve(key(1)), Reserved::Taken(_)));
+}
+
+#[test]
+fn sealing_leaves_reservations_and_asks_files_about_old_ids_only_when_it_must() {
+    let dir = tempfile::tempdir().expect("folder");
+    let index = Index::open(dir.path().into(), [1; 16], Duration::from_secs(1 << 40)).expect("open");
+    for n in 0..1_000 {
+        assert!(matches!(index.reserve(key(n)), Reserved::New));
+        if n % 3 == 0 {
+            index.settle(key(n), place(n));
+        }
+    }
+    index.seal(TimestampMs::now()).expect("seal");
+    assert_eq!(index.in_memory(), 0);
+    for n in 0..1_000 {
+        match index.reserve(key(n)) {
+            Reserved::Taken(found) => assert_eq!((found, n % 3), (place(n), 0)),
+            Reserved::Pending(_) => assert_ne!(n % 3, 0, "settled, not reserved"),
+            Reserved::New => panic!("{n} is forgotten"),
+        }
+    }
+    assert!(matches!(index.reserve(key(500_000)), Reserved::New), "younger than all that is sealed");
 }
