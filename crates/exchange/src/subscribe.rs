@@ -113,6 +113,22 @@ struct Lane {
     acknowledged: Offset,
 }
 
+impl Lane {
+    fn at(partition: Partition, position: Position) -> Self {
+        Self {
+            partition,
+            read: position.next,
+            reign: Reign { epoch: position.epoch },
+            buffer: VecDeque::new(),
+            buffer_next: position.next,
+            reading: false,
+            at_end: false,
+            sent: VecDeque::new(),
+            acknowledged: position.next,
+        }
+    }
+}
+
 struct Sent {
     position: Position,
     records: u64,
@@ -150,22 +166,16 @@ impl Subscription {
         let writer = exchange.writer(agreement.value.stage, &dataset)?;
         writer.ready().await?;
         let id = SubscriptionId { system, agreement: open.agreement, name: open.name };
-        let mut lanes = Vec::new();
-        for index in 0..writer.partitions() {
-            let partition = Partition { topic: header::dataset_topic(agreement.value.stage, &dataset), index };
-            let position = exchange.start(&id, &partition, &open.start).await?;
-            lanes.push(Lane {
-                partition,
-                read: position.next,
-                reign: Reign { epoch: position.epoch },
-                buffer: VecDeque::new(),
-                buffer_next: position.next,
-                reading: false,
-                at_end: false,
-                sent: VecDeque::new(),
-                acknowledged: position.next,
-            });
-        }
+        let topic = header::dataset_topic(agreement.value.stage, &dataset);
+        let lanes = (0..writer.partitions()).map(|index| {
+            let (exchange, id, start) = (&exchange, &id, &open.start);
+            let partition = Partition { topic: topic.clone(), index };
+            async move {
+                let position = exchange.start(id, &partition, start).await?;
+                Ok(Lane::at(partition, position))
+            }
+        });
+        let lanes = futures::future::try_join_all(lanes).await?;
         let projection = Projection::new(agreement.value.definition.granted_fields.iter().map(String::as_str));
         let taken_over = exchange.claim(&id);
         exchange.metrics.subscriptions.inc();

@@ -23,7 +23,7 @@ use rdkafka::{ClientConfig, consumer::BaseConsumer, error::KafkaResult};
 use tokio::sync::Semaphore;
 
 use self::{
-    board::{Board, HOT, LANES, Leave},
+    board::{Board, LANES, Leave},
     lane::Lane,
     probe::Found,
     range::{Feed, Range, Read},
@@ -76,9 +76,10 @@ impl Reads {
         self.lanes.iter().map(Lane::consumer)
     }
 
-    /// A consumer for questions.
+    /// A consumer for questions: a broker answers a connection's requests in order, and only after the fetch request
+    /// that it holds back, which is not long in the last of the cold lanes.
     pub(super) fn consumer(&self) -> &Arc<BaseConsumer<Context>> {
-        self.lanes[HOT].consumer()
+        self.lanes[LANES - 1].consumer()
     }
 
     /// Ends the lanes. Readers are told that the log is closed.

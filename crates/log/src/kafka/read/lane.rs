@@ -35,6 +35,11 @@ const DOZE: Duration = Duration::from_millis(100);
 /// How long a reader that is slower than the lane is waited for before the lane leaves it, and how often it is looked at.
 const PARK: Duration = Duration::from_secs(1);
 const PARK_LOOK: Duration = Duration::from_millis(2);
+/// A range that holds enough is filled further, up to this many times as much, while readers wait for others of the
+/// lane: what they wait for stands behind it in librdkafka's queue, and leaving would mean to fetch all of it again.
+const OVERSHOOT: usize = 2;
+/// Nobody reads a range any more that nobody has read for so long while entries came for it.
+const IDLE: Duration = Duration::from_millis(250);
 /// How long a thread without assignments sleeps; it still serves librdkafka's log lines.
 const SLEEP: Duration = Duration::from_secs(1);
 
@@ -305,6 +310,10 @@ impl Filler {
         };
         assigned.next = next;
         match assigned.range.push(assigned.ticket, chunk, self.board.ahead()) {
+            // A take-over has read what it wanted, say, and records go on coming.
+            Push::More | Push::Enough if assigned.range.idle().is_some_and(|idle| idle > IDLE) => {
+                self.leave(&topic, index);
+            }
             Push::More => {}
             // A stale one was taken away, and the order to leave is on its way.
             Push::Stale => {}
@@ -320,12 +329,16 @@ impl Filler {
         let (topic, index) = (full.range.partition.topic.as_str(), full.range.partition.index as i32);
         let is_it = |other: &Assigned| other.ticket == full.ticket;
         let still_here = self.assigned.get(topic).and_then(|partitions| partitions.get(&index)).is_some_and(is_it);
-        if still_here && full.range.is_ahead(self.board.ahead()) {
+        let ahead = self.board.ahead();
+        if still_here && full.range.is_ahead(ahead) {
             let mut others = self.assigned.values().flat_map(HashMap::values).filter(|other| !is_it(other));
-            if since.elapsed() < PARK && !others.any(|other| other.range.is_awaited()) {
+            let is_another_awaited = others.any(|other| other.range.is_awaited());
+            if since.elapsed() < PARK && !is_another_awaited {
                 return true;
             }
-            self.leave(topic, index);
+            if !is_another_awaited || full.range.is_ahead(2 * OVERSHOOT * ahead) {
+                self.leave(topic, index);
+            }
         }
         self.full = None;
         false
