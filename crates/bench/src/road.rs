@@ -25,7 +25,7 @@ use crate::{
 const AGREEMENT: &str = "civil-status-to-social-insurance";
 
 /// Least number of records that are read: opening takes its time on both sides.
-const READ: usize = 200_000;
+const READ: usize = 600_000;
 
 /// Rounds before those that count. A broker's Java code is compiled while it runs: it is warm after some million
 /// records, and costs five times as much before.
@@ -115,7 +115,7 @@ impl Road<'_> {
             rows.push(self.subscribe(&mut running, Some(&address)).await?);
         }
         if self.settings.wants(Measure::Single) {
-            rows.extend(self.single(&running, "Kafka").await?);
+            rows.extend(self.single(&running, "Kafka", 10).await?);
         }
         rows.extend(running.finish("Kafka")?);
         Ok(rows)
@@ -136,7 +136,7 @@ impl Road<'_> {
             rows.push(self.subscribe(&mut running, None).await?);
         }
         if self.settings.wants(Measure::Single) {
-            rows.extend(self.single(&running, "embedded").await?);
+            rows.extend(self.single(&running, "embedded", 1).await?);
         }
         rows.extend(running.finish("embedded")?);
         Ok(rows)
@@ -253,8 +253,8 @@ impl Road<'_> {
         })
     }
 
-    async fn single(&self, running: &Running, engine: &str) -> anyhow::Result<Vec<Row>> {
-        single::measure(&running.world, &running.clients, self.corpus, self.settings, engine).await
+    async fn single(&self, running: &Running, engine: &str, warm_up: usize) -> anyhow::Result<Vec<Row>> {
+        single::measure(&running.world, &running.clients, self.corpus, self.settings, engine, warm_up).await
     }
 }
 

@@ -18,10 +18,9 @@ use ldop_contract::exchange::v1::{
 };
 use ldop_types::{DatasetName, ExchangeId, Stage};
 use tokio::{net::TcpListener, task::JoinSet};
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
     Request, Response, Status, Streaming,
-    transport::{Certificate, Identity, Server, ServerTlsConfig},
+    transport::{Certificate, Identity, Server, ServerTlsConfig, server::TcpIncoming},
 };
 
 use crate::{
@@ -50,23 +49,26 @@ pub async fn measure(
     corpus: &Corpus,
     settings: &Settings,
     engine: &str,
+    warm_up: usize,
 ) -> anyhow::Result<Vec<Row>> {
     let echo = Echo::start(world)?;
     let bare = world.providers(Some(&echo.address)).await?;
     let time = Duration::from_secs(if settings.long { 8 } else { 3 });
     let (mut rates, mut bare_rates, mut ratios, mut p99, mut bare_p99) = (vec![], vec![], vec![], vec![], vec![]);
-    for round in 0..=settings.rounds() {
-        let time = if round == 0 { time / 3 } else { time };
+    for round in 1..=warm_up + settings.rounds() {
+        let counts = round > warm_up;
+        let time = if counts { time } else { time / 3 };
         let (ours, theirs) = (call(hub, corpus, time).await?, call(&bare, corpus, time).await?);
         eprintln!(
-            "round {round}: single {} p99 {:.1} ms, echo {} p99 {:.1} ms, ratio {:.2}",
+            "{} {round}: single {} p99 {:.1} ms, echo {} p99 {:.1} ms, ratio {:.2}",
+            if counts { "round" } else { "warm-up" },
             rate(ours.rate),
             ours.p99_ms,
             rate(theirs.rate),
             theirs.p99_ms,
             ours.rate / theirs.rate
         );
-        if round > 0 {
+        if counts {
             ratios.push(ours.rate / theirs.rate);
             rates.push(ours.rate);
             bare_rates.push(theirs.rate);
@@ -163,11 +165,12 @@ pub async fn serve_echo(files: [PathBuf; 3]) -> anyhow::Result<()> {
         .identity(Identity::from_pem(certificate?, key?));
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("https://{}", listener.local_addr()?);
+    // Without it every answer waits for the kernel to put more into its packet, 40 ms at worst.
+    let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
     Server::builder()
         .tls_config(tls)?
-        .tcp_nodelay(true)
         .add_service(ExchangeServiceServer::new(Echoing))
-        .serve_with_incoming(TcpListenerStream::new(listener))
+        .serve_with_incoming(connections)
         .await?;
     Ok(())
 }
