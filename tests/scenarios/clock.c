@@ -1,13 +1,15 @@
 /* Preloaded into a hub: shifts its wall clock by the milliseconds that stand in the file CLOCK_FILE, which may change at
-   any time. The monotonic clock stays. So does what glibc asks for itself (timespec_get): librdkafka's deadlines of waits,
-   which the kernel measures by its own clock. */
+   any time. The monotonic clock stays. */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,4 +48,31 @@ time_t time(time_t *out) {
     if (clock_gettime(CLOCK_REALTIME, &now) != 0) return (time_t)-1;
     if (out) *out = now.tv_sec;
     return now.tv_sec;
+}
+
+/* The kernel measures a wait until a moment by its own clock, so the moment is shifted back. librdkafka waits through the
+   functions of C11, which do not come by those of POSIX. */
+static struct timespec real(const struct timespec *until) {
+    struct timespec real = *until;
+    /* A moment of the monotonic clock counts from the machine's start. */
+    if (shift && real.tv_sec > 1000000000) {
+        int64_t nanos = real.tv_nsec - *shift % 1000 * 1000000;
+        real.tv_sec -= *shift / 1000 + (nanos < 0 ? 1 : -(nanos / 1000000000));
+        real.tv_nsec = nanos < 0 ? nanos + 1000000000 : nanos % 1000000000;
+    }
+    return real;
+}
+
+int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until) {
+    static int (*wait)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
+    struct timespec moment = real(until);
+    if (!wait) wait = (int (*)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *))dlsym(RTLD_NEXT, __func__);
+    return wait(condition, mutex, &moment);
+}
+
+int cnd_timedwait(cnd_t *condition, mtx_t *mutex, const struct timespec *until) {
+    static int (*wait)(cnd_t *, mtx_t *, const struct timespec *);
+    struct timespec moment = real(until);
+    if (!wait) wait = (int (*)(cnd_t *, mtx_t *, const struct timespec *))dlsym(RTLD_NEXT, __func__);
+    return wait(condition, mutex, &moment);
 }
