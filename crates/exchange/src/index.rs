@@ -85,17 +85,21 @@ enum State {
     /// Reserved, and nobody else asked.
     Pending,
     /// Reserved, and others wait for the outcome.
-    Awaited(Box<Vec<oneshot::Sender<Settled>>>),
+    Awaited(Box<Waiters>),
     Settled(Place),
 }
+
+/// A box of its own keeps the map small: hardly ever does anybody wait.
+#[derive(Debug)]
+struct Waiters(Vec<oneshot::Sender<Settled>>);
 
 impl State {
     /// Has another caller wait for a reserved id.
     fn wait(&mut self) -> oneshot::Receiver<Settled> {
         let (sender, outcome) = oneshot::channel();
         match self {
-            Self::Awaited(waiters) => waiters.push(sender),
-            Self::Pending | Self::Settled(_) => *self = Self::Awaited(Box::new(vec![sender])),
+            Self::Awaited(waiters) => waiters.0.push(sender),
+            Self::Pending | Self::Settled(_) => *self = Self::Awaited(Box::new(Waiters(vec![sender]))),
         }
         outcome
     }
@@ -103,7 +107,7 @@ impl State {
 
 fn tell(state: State, outcome: Settled) {
     if let State::Awaited(waiters) = state {
-        for waiter in *waiters {
+        for waiter in waiters.0 {
             // A waiter that has gone needs no answer.
             let _ = waiter.send(outcome);
         }

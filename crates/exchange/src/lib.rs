@@ -63,6 +63,9 @@ pub struct Config {
     pub idempotency_window: Duration,
     /// Longest a caller waits for the log.
     pub append_deadline: Duration,
+    /// Whether to forget the exchange index and read it from the log again: after a loss it holds ids whose records are
+    /// gone, which may be sent again.
+    pub rebuild_index: bool,
 }
 
 /// Why the exchange cannot start.
@@ -115,8 +118,11 @@ impl Exchange {
         metrics: Arc<Metrics>,
     ) -> Result<Arc<Self>, OpenError> {
         let dir = config.data_dir.join("index");
-        let index = Index::open(dir.clone(), control.state().hub_id, config.idempotency_window)
-            .map_err(|source| OpenError::Index { path: dir.display().to_string(), source })?;
+        let failed = |source| OpenError::Index { path: dir.display().to_string(), source };
+        if config.rebuild_index && dir.exists() {
+            std::fs::remove_dir_all(&dir).map_err(failed)?;
+        }
+        let index = Index::open(dir.clone(), control.state().hub_id, config.idempotency_window).map_err(failed)?;
         let index = Arc::new(index);
         let deadline = config.append_deadline;
         let events = Arc::new(Events::open(Arc::clone(&log), Arc::clone(&index), deadline).await?);

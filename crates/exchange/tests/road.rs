@@ -50,6 +50,7 @@ async fn node(log: Arc<dyn MessageLog>, dir: &Path) -> Arc<Exchange> {
         record_bytes: 1 << 20,
         idempotency_window: Duration::from_secs(7 * 86_400),
         append_deadline: SOON,
+        rebuild_index: false,
     };
     Exchange::open(log, control, Node { id: node_id, epoch }, config, metrics).await.expect("open exchange")
 }

@@ -33,13 +33,11 @@ impl Identity {
         if words.next().is_some() {
             return None;
         }
+        // Names of operators have the alphabet and length of those of systems.
+        let id = SystemId::parse(&format!("{agency}/{name}")).ok()?;
         match kind {
-            "system" => SystemId::parse(&format!("{agency}/{name}")).ok().map(Self::System),
-            "operator" => Some(Self::Operator {
-                agency: AgencyId::parse(agency).ok()?,
-                // An agency id has the alphabet and length a name has.
-                name: AgencyId::parse(name).ok()?.to_string(),
-            }),
+            "system" => Some(Self::System(id)),
+            "operator" => Some(Self::Operator { agency: id.agency(), name: name.to_owned() }),
             _ => None,
         }
     }

@@ -13,6 +13,7 @@ Exit codes:
     2  the command line is wrong
     3  no hub could be reached
     4  the audit of a demo failed
+   69  the hub could not reach its Kafka brokers when it started
    70  a bug of ldop
    73  a file or folder is in the way (--force writes over it)
    74  a file cannot be read or written

@@ -22,6 +22,8 @@ pub enum Exit {
     Unreachable = 3,
     /// The audit of a demo failed.
     Audit = 4,
+    /// The hub could not reach its Kafka brokers when it started.
+    LogUnreachable = 69,
     /// A bug of ours.
     Internal = 70,
     /// A file or folder is in the way.

@@ -45,9 +45,12 @@ pub enum ServeError {
         /// Cause.
         source: io::Error,
     },
+    /// The embedded log lost something, or has damage.
+    #[error("{0}; put the files back from a copy, or start once with --accept-loss to go on without what is lost")]
+    Damaged(embedded::OpenError),
     /// The embedded log.
     #[error("embedded log")]
-    Embedded(#[from] embedded::OpenError),
+    Embedded(#[source] embedded::OpenError),
     /// The Kafka log.
     #[error("kafka log")]
     Kafka(#[from] kafka::OpenError),
@@ -79,18 +82,34 @@ pub enum ServeError {
     Fenced,
 }
 
+impl From<embedded::OpenError> for ServeError {
+    fn from(error: embedded::OpenError) -> Self {
+        match error {
+            embedded::OpenError::Damaged { .. } => Self::Damaged(error),
+            other => Self::Embedded(other),
+        }
+    }
+}
+
 impl ServeError {
     /// Exit code, as docs/cli.md tells.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::InUse { .. } | Self::Fenced => Exit::Temporary,
+            Self::InUse { .. } | Self::Fenced | Self::Embedded(embedded::OpenError::InUse { .. }) => Exit::Temporary,
+            Self::Kafka(kafka::OpenError::Unreachable { .. } | kafka::OpenError::TooFewBrokers { .. }) => {
+                Exit::LogUnreachable
+            }
             Self::Gateway(StartError::Pem { .. } | StartError::Tls(_))
-            | Self::Embedded(embedded::OpenError::Config { .. })
-            | Self::Kafka(kafka::OpenError::Config { .. }) => Exit::Configuration,
-            Self::DataDir { .. } | Self::ReadyFile { .. } => Exit::File,
-            Self::Embedded(_)
-            | Self::Kafka(_)
+            | Self::Embedded(embedded::OpenError::Config { .. } | embedded::OpenError::NetworkFileSystem { .. })
+            | Self::Kafka(kafka::OpenError::Config { .. } | kafka::OpenError::Refused { .. }) => Exit::Configuration,
+            Self::DataDir { .. }
+            | Self::ReadyFile { .. }
+            | Self::Damaged(_)
+            | Self::Control(ControlError::Forgotten { .. })
+            | Self::Embedded(_)
+            | Self::Kafka(kafka::OpenError::PasswordFile { .. }) => Exit::File,
+            Self::Kafka(_)
             | Self::Control(_)
             | Self::Exchange(_)
             | Self::Gateway(_)
@@ -101,27 +120,28 @@ impl ServeError {
 }
 
 /// Serves until SIGTERM or SIGINT. With `ready_file`, writes `{"grpc": "...", "ops": "...", "pid": n}` there once ready.
+/// With `accept_loss`, opens an embedded log that lost something.
 ///
 /// # Errors
 ///
 /// See [`ServeError`].
-pub fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError> {
+pub fn run(config: &Config, ready_file: Option<&Path>, accept_loss: bool) -> Result<(), ServeError> {
     start_logging(config);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)?;
-    let served = runtime.block_on(serve(config, ready_file));
+    let served = runtime.block_on(serve(config, ready_file, accept_loss));
     // Blocking work that outlives the drain was cut and logged there.
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
 }
 
-async fn serve(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeError> {
+async fn serve(config: &Config, ready_file: Option<&Path>, accept_loss: bool) -> Result<(), ServeError> {
     let started = Instant::now();
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
     let _lock = lock(&config.node.data_dir)?;
     let node_id: [u8; 16] = rand::random();
 
-    let log = open_log(config).await?;
+    let log = open_log(config, accept_loss).await?;
     let engine = log.info();
     info!(engine = engine.name, durability = engine.durability, "log open");
     let options = Options { dir: config.node.data_dir.clone(), node_id, deadline: APPEND_DEADLINE };
@@ -138,6 +158,7 @@ async fn serve(config: &Config, ready_file: Option<&Path>) -> Result<(), ServeEr
             record_bytes: config.limits.record_bytes,
             idempotency_window: config.limits.idempotency_window,
             append_deadline: APPEND_DEADLINE,
+            rebuild_index: accept_loss,
         },
         Arc::new(Metrics::new(&registry)?),
     )
@@ -194,7 +215,7 @@ fn lock(dir: &Path) -> Result<File, ServeError> {
     }
 }
 
-async fn open_log(config: &Config) -> Result<Arc<dyn MessageLog>, ServeError> {
+async fn open_log(config: &Config, accept_loss: bool) -> Result<Arc<dyn MessageLog>, ServeError> {
     let max_entry_bytes = config.limits.record_bytes + ENTRY_SLACK;
     match &config.log {
         LogEngine::Embedded(settings) => {
@@ -203,6 +224,7 @@ async fn open_log(config: &Config) -> Result<Arc<dyn MessageLog>, ServeError> {
             options.max_entry_bytes = max_entry_bytes;
             options.in_flight_bytes = config.limits.in_flight_bytes;
             options.tail_cache_bytes = TAIL_CACHE;
+            options.accept_loss = accept_loss;
             let open = tokio::task::spawn_blocking(move || embedded::EmbeddedLog::open(options)).await;
             let log: Arc<dyn MessageLog> = open.map_err(|e| ServeError::Runtime(io::Error::other(e)))??;
             Ok(log)

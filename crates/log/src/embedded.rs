@@ -194,7 +194,7 @@ fn insert_topics(conn: &rusqlite::Connection, specs: &[TopicSpec]) -> Result<Vec
 
 impl MessageLog for EmbeddedLog {
     fn info(&self) -> EngineInfo {
-        let durability = format!("fsync on one disk, no replication (SQLite {}, WAL)", rusqlite::version());
+        let durability = format!("fsync on one disk, no replication; SQLite {}, WAL", rusqlite::version());
         EngineInfo { name: "embedded", durability }
     }
 

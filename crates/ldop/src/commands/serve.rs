@@ -23,6 +23,10 @@ pub struct Args {
     /// Write the addresses and the process id here, as JSON, once the hub is ready.
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
+    /// Open the embedded log although a part of it is lost or damaged, once, after you have looked at what the refusal to
+    /// start says. What is lost stays lost; what is damaged is told to whoever reads it.
+    #[arg(long)]
+    pub accept_loss: bool,
 }
 
 /// Serves.
@@ -37,6 +41,6 @@ pub fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     if !problems.is_empty() {
         return Err(Failure::Problems(problems));
     }
-    serve::run(&config, args.ready_file.as_deref()).map_err(Failure::Serve)?;
+    serve::run(&config, args.ready_file.as_deref(), args.accept_loss).map_err(Failure::Serve)?;
     Ok(Exit::Ok)
 }
