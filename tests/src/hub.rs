@@ -57,19 +57,44 @@ async fn find_program() -> anyhow::Result<PathBuf> {
         let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().await.context("run cargo build")?;
         ensure!(built.success() && program.exists(), "cargo build -p ldop did not make {}", program.display());
     }
-    // Make's form: the program, a colon, its sources.
-    let sources = fs::read_to_string(profile.join("ldop.d")).context("read the list of the program's sources")?;
     let made = fs::metadata(&program)?.modified()?;
-    let (_, sources) = sources.split_once(": ").context("a list of sources")?;
-    for source in sources.split_whitespace() {
-        let changed = fs::metadata(source).and_then(|file| file.modified());
+    for source in sources(&profile.join("ldop.d"))? {
+        let changed = fs::metadata(&source).and_then(|file| file.modified());
         ensure!(
             changed.is_ok_and(|changed| changed <= made),
-            "{} is older than {source}: run cargo build -p ldop",
-            program.display()
+            "{} is older than {}: run cargo build -p ldop",
+            program.display(),
+            source.display()
         );
     }
     Ok(program)
+}
+
+/// Sources of the program: those cargo has listed when it was asked for the program, or, when it only built it on the way to
+/// tests, all of the crates that are part of it.
+fn sources(list: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    const NOT_IN_IT: [&str; 3] = ["bench", "fuzz", "testkit"];
+    if let Ok(text) = fs::read_to_string(list) {
+        // Make's form: the program, a colon, its sources.
+        let (_, sources) = text.split_once(": ").context("a list of sources")?;
+        return Ok(sources.split_whitespace().map(PathBuf::from).collect());
+    }
+    let mut sources = Vec::new();
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+    let mut folders: Vec<_> = fs::read_dir(crates)?.collect::<Result<Vec<_>, _>>()?;
+    folders.retain(|folder| NOT_IN_IT.iter().all(|name| folder.file_name() != *name));
+    let mut folders: Vec<_> = folders.into_iter().map(|folder| folder.path().join("src")).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            } else {
+                sources.push(entry.path());
+            }
+        }
+    }
+    Ok(sources)
 }
 
 impl Hub {
