@@ -17,7 +17,7 @@ const STOP: Duration = Duration::from_secs(30);
 async fn publish(world: &World, id: ExchangeId, revision: u64) -> anyhow::Result<Receipt> {
     let record =
         Record { exchange_id: id.as_bytes().to_vec().into(), payload: load::record(96, revision).1, event_time: None };
-    let request = PublishRequest { dataset: DATASET.to_owned(), stage: Stage::Testing.into(), record: Some(record) };
+    let request = PublishRequest { dataset: DATASET.to_owned(), stage: Stage::Live.into(), record: Some(record) };
     let channel = world.channel(&world.credentials(PROVIDER)?)?;
     let published = ExchangeServiceClient::new(channel).publish(request).await?.into_inner();
     published.receipt.context("a receipt")

@@ -164,7 +164,11 @@ impl Subscription {
         let agreement = grant(&exchange, &system, &open.agreement, None)?;
         let dataset = agreement.value.dataset.clone();
         let writer = exchange.writer(agreement.value.stage, &dataset)?;
-        writer.ready().await?;
+        match writer.ready().await {
+            // A log that takes nothing more, because it is full, may well be read; one that is away is told below.
+            Ok(()) | Err(Reason::LogUnavailable) => {}
+            Err(reason) => return Err(reason),
+        }
         let id = SubscriptionId { system, agreement: open.agreement, name: open.name };
         let topic = header::dataset_topic(agreement.value.stage, &dataset);
         let lanes = (0..writer.partitions()).map(|index| {
