@@ -28,8 +28,9 @@ const AGREEMENT: &str = "civil-status-to-social-insurance";
 const READ: usize = 600_000;
 
 /// Rounds before those that count. A broker's Java code is compiled while it runs: it is warm after some million
-/// records, and costs five times as much before.
+/// records, and costs several times as much before.
 const WARM_UP_KAFKA: usize = 20;
+const WARM_UP_KAFKA_SINGLE: usize = 10;
 const WARM_UP_EMBEDDED: usize = 1;
 
 /// What all measures of the road share.
@@ -115,7 +116,7 @@ impl Road<'_> {
             rows.push(self.subscribe(&mut running, Some(&address)).await?);
         }
         if self.settings.wants(Measure::Single) {
-            rows.extend(self.single(&running, "Kafka", 10).await?);
+            rows.extend(self.single(&running, "Kafka", WARM_UP_KAFKA_SINGLE).await?);
         }
         rows.extend(running.finish("Kafka")?);
         Ok(rows)
@@ -136,7 +137,7 @@ impl Road<'_> {
             rows.push(self.subscribe(&mut running, None).await?);
         }
         if self.settings.wants(Measure::Single) {
-            rows.extend(self.single(&running, "embedded", 1).await?);
+            rows.extend(self.single(&running, "embedded", WARM_UP_EMBEDDED).await?);
         }
         rows.extend(running.finish("embedded")?);
         Ok(rows)

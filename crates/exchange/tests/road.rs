@@ -13,13 +13,14 @@ use ldop_control::{Control, Options};
 use ldop_definitions::References;
 use ldop_exchange::{
     Config, Exchange,
+    header::dataset_topic,
     metrics::Metrics,
     publish::{self, Incoming, NoSuchTime, Publisher, Receipt, Refusal, Status, Verdict},
     subscribe::{Delivered, Delivery, OpenSubscription, Start, Subscription},
     writer::Node,
 };
 use ldop_log::{
-    MessageLog,
+    MessageLog, NewEntry, Partition, TopicName,
     embedded::{self, EmbeddedLog},
 };
 use ldop_sample_data::{Dataset, Sample};
@@ -351,6 +352,48 @@ async fn of_two_nodes_on_one_log_the_later_writes_and_the_earlier_is_fenced() {
 
 fn exchange_log(exchange: &Exchange) -> Arc<dyn MessageLog> {
     exchange.log()
+}
+
+/// Appends to a topic what no hub has written until none of its partitions takes another byte.
+async fn fill(log: &Arc<dyn MessageLog>, topic: &TopicName, partitions: u32) {
+    for size in [100_000, 1_000, 1] {
+        for index in 0..partitions {
+            // One that has failed takes nothing more.
+            let appender = log.appender(Partition { topic: topic.clone(), index }).await.expect("appender");
+            loop {
+                let value = Some(Bytes::from(vec![1; size]));
+                let entry = NewEntry { key: None, value, headers: Vec::new(), timestamp: TimestampMs::now() };
+                let Ok(appending) = appender.append(vec![entry]) else { break };
+                if appending.await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_on_a_full_log_is_delivered_also_by_a_node_that_cannot_write() {
+    let dir = tempfile::tempdir().expect("folder");
+    let exchange = sample_world(dir.path()).await;
+    let mut first = publisher(&exchange);
+    for verdict in send(&mut first, good(20).iter().map(|sample| incoming(ExchangeId::new(), sample)).collect()).await {
+        receipt(&verdict);
+    }
+    drop(first);
+    exchange.drain(SOON).await;
+    drop(exchange);
+
+    // A node that has taken no partition over when the log is full, and so has to append before it may write.
+    let mut config = embedded::Config::new(dir.path().join("log"));
+    config.max_bytes = 8 << 20;
+    let log: Arc<dyn MessageLog> = EmbeddedLog::open(config).expect("open log");
+    let exchange = node(Arc::clone(&log), dir.path()).await;
+    fill(&log, &dataset_topic(Stage::Live, &births()), 4).await;
+    let refused = publisher(&exchange).submit(vec![incoming(ExchangeId::new(), &good(21)[20])]).await.map(|_| ());
+    assert_eq!(refused, Err(Reason::LogUnavailable));
+    let mut subscription = subscribe(&exchange, Start::Earliest).await;
+    assert_eq!(drain(&mut subscription).await.len(), 20);
 }
 
 #[tokio::test]
