@@ -198,6 +198,20 @@ fn without_a_hub_client_commands_say_so_and_end_in_time() {
 }
 
 #[test]
+fn serve_without_a_broker_says_so_with_a_code_of_its_own() {
+    let folder = province();
+    let path = folder.path().join("ldop.toml");
+    let text = fs::read_to_string(&path).expect("made");
+    // Nothing listens on port 1.
+    let kafka = "engine = \"kafka\"\n\n[log.kafka]\nbootstrap = [\"127.0.0.1:1\"]";
+    assert_eq!(text.matches("engine = \"embedded\"").count(), 1);
+    fs::write(&path, text.replace("engine = \"embedded\"", kafka)).expect("write");
+    let output = ldop(folder.path(), &["serve"]);
+    exits(&output, 69);
+    assert!(err(&output).contains("no kafka broker reached: 127.0.0.1:1"), "{}", err(&output));
+}
+
+#[test]
 fn client_commands_say_what_is_not_given() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let output = ldop(folder.path(), &["status"]);
