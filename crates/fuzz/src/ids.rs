@@ -3,7 +3,7 @@
 use ldop_gateway::Identity;
 use ldop_log::TopicName;
 use ldop_types::{
-    AgencyId, AgreementId, CodeListId, DatasetName, Date, ElementId, ExchangeId, SchemaName, SubscriptionName, SystemId,
+    AgencyId, AgreementId, CodeListId, DatasetName, Date, ElementId, ExchangeId, SchemaName, SubjectName, SubscriptionName, SystemId,
 };
 
 pub(crate) const DOMAIN: &str = "ldop.gialai.example";
@@ -40,6 +40,10 @@ pub(crate) fn run(data: &[u8]) {
         SystemId,
         TopicName
     );
+    if let Ok(subject) = SubjectName::parse(text) {
+        assert_eq!(subject.as_str(), text);
+        assert!(!text.chars().any(char::is_control), "a subject fits on a line");
+    }
     // Door and PKI have a reader each: what the PKI makes the door takes, and as the same. The door takes a few names of
     // operators more; other authorities may use them.
     let door = Identity::parse(text, DOMAIN);

@@ -5,9 +5,10 @@
 //!
 //! - [`document`]: a strict parser whose result borrows the record, and the record's key.
 //! - [`schema`]: JSON Schema 2020-12 or draft-07, with every property bound to a dictionary element.
+//! - [`registry`]: subjects, versions and ids of what has been registered.
 //! - [`outcome`]: findings and warnings; never a value of the record, nor a name the schema does not have.
 //!
-//! What it does not do: choose the version, know who sends, or change the record. Nothing is normalised.
+//! What it does not do: know who sends, or change the record. Nothing is normalised.
 //!
 //! ```
 //! use ldop_dictionary::{Dictionary, Element, ElementDefinition};
@@ -40,8 +41,10 @@ pub mod document;
 mod json;
 pub mod outcome;
 mod pointer;
+pub mod registry;
 pub mod schema;
 
 pub use document::{Document, Limits, Parser};
 pub use outcome::Outcome;
+pub use registry::Registry;
 pub use schema::{CompiledSchema, SchemaFinding, SchemaRule, TopLevelField};

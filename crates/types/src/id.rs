@@ -91,6 +91,13 @@ id!(
     "1-100 chars of a-z, 0-9 and inner '-'", |t| all(t, b"-")
 );
 id!(
+    /// A subject of the schema registry: what the versions of one schema are filed under. Every [`SchemaName`] is one;
+    /// registry clients add theirs, such as `orders-value`.
+    SubjectName, "subject", 255,
+    "1-255 bytes of UTF-8 without control characters, and no space at either end",
+    |t| !t.chars().any(char::is_control) && t.trim() == t
+);
+id!(
     /// A sharing agreement (thỏa thuận chia sẻ), such as `births-to-social-insurance`.
     AgreementId, "agreement id", 100,
     "1-100 chars of a-z, 0-9 and inner '-'", |t| all(t, b"-")
@@ -144,6 +151,16 @@ mod tests {
         }
         for bad in ["", "-a", "a-", "A", "a b", "a/b", "á", &"a".repeat(101)] {
             assert!(DatasetName::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_subject_is_any_line_of_text() {
+        for good in ["a", "orders-value", ":.ctx:orders", "Hộ tịch/khai sinh", "a b"] {
+            assert_eq!(SubjectName::parse(good).map(|s| s.to_string()), Ok(good.to_owned()));
+        }
+        for bad in ["", " a", "a\u{a0}", "a\nb", "a\0", &"a".repeat(256)] {
+            assert!(SubjectName::parse(bad).is_err(), "{bad:?}");
         }
     }
 
