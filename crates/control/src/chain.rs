@@ -5,8 +5,8 @@ use ldop_contract::control::v1::ControlEvent;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
-/// The highest event level this release understands.
-pub const LEVEL: u32 = 1;
+/// The highest event level this release understands and writes. Level 2 added ids, states and settings of schemas.
+pub const LEVEL: u32 = 2;
 
 /// SHA-256 of an event, chained to the one before.
 pub type Hash = [u8; 32];
@@ -132,10 +132,11 @@ mod tests {
             "another history"
         );
         assert_eq!(follow(&history, &Bytes::from_static(b"\xff\xff")).map(|_| ()), Err(Break::Unreadable { after: 1 }));
-        let newer = ControlEvent { sequence: 2, previous_hash: vec![1; 32], minimum_level: 2, ..Default::default() };
+        let newer =
+            ControlEvent { sequence: 2, previous_hash: vec![1; 32], minimum_level: LEVEL + 1, ..Default::default() };
         assert_eq!(
             follow(&history, &Bytes::from(newer.encode_to_vec())).map(|_| ()),
-            Err(Break::NewerLevel { sequence: 2, level: 2 })
+            Err(Break::NewerLevel { sequence: 2, level: LEVEL + 1 })
         );
     }
 }

@@ -7,10 +7,14 @@ use ldop_contract::control::v1::{
     Change, ChangeEffect, ChangeResult, ResourceVersion, change::Resource as Given, resource_version::Resource,
 };
 use ldop_dictionary::{CodeList, Dictionary, Element};
-use ldop_schema_registry::CompiledSchema;
-use ldop_types::{Reason, SchemaName, Text};
+use ldop_schema_registry::registry::Use;
+use ldop_types::{Reason, Stage, SubjectName, Text};
 
-use crate::{convert, state::ControlState};
+use crate::{
+    convert,
+    schemas::{self, Problems},
+    state::ControlState,
+};
 
 /// One thing wrong with a change set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub struct Problem {
     pub field: String,
     /// What is wrong and what is expected.
     pub message: Text,
+    /// The reason it is refused for.
+    pub reason: Reason,
 }
 
 /// A change set that was not applied.
@@ -41,7 +47,7 @@ impl Refused {
     #[must_use]
     pub fn field(reason: Reason, field: &str, expected: &str) -> Self {
         let message = Text::new(format!("cần: {expected}"), format!("expected {expected}"));
-        Self { reason, problems: vec![Problem { field: field.to_owned(), message }] }
+        Self { reason, problems: vec![Problem { field: field.to_owned(), message, reason }] }
     }
 }
 
@@ -64,11 +70,14 @@ pub(crate) fn change_identity(change: &Change) -> Option<(&'static str, String)>
         Given::System(r) => ("system", r.id.clone()),
         Given::Dataset(r) => ("dataset", r.id.clone()),
         Given::Agreement(r) => ("agreement", r.id.clone()),
+        Given::SubjectSettings(r) => ("subject_settings", r.subject.clone()),
+        Given::SchemaTransition(r) => ("schema_status", format!("{} version {}", r.subject, r.version)),
     })
 }
 
 /// Kind, id and version of a resource of an event.
-pub(crate) fn identity(resource: &ResourceVersion) -> Option<((&'static str, String), u32)> {
+#[must_use]
+pub fn identity(resource: &ResourceVersion) -> Option<((&'static str, String), u32)> {
     Some(match resource.resource.as_ref()? {
         Resource::Element(r) => (("element", r.id.clone()), r.version),
         Resource::CodeList(r) => (("code_list", r.id.clone()), r.version),
@@ -77,6 +86,11 @@ pub(crate) fn identity(resource: &ResourceVersion) -> Option<((&'static str, Str
         Resource::System(r) => (("system", r.id.clone()), r.version),
         Resource::Dataset(r) => (("dataset", r.id.clone()), r.version),
         Resource::Agreement(r) => (("agreement", r.id.clone()), r.version),
+        Resource::SubjectSettings(r) => (("subject_settings", r.subject.clone()), r.version),
+        Resource::SchemaStatus(r) => {
+            let version = r.versions.last().copied().unwrap_or_default();
+            (("schema_status", format!("{} version {version}", r.subject)), version)
+        }
     })
 }
 
@@ -85,7 +99,10 @@ pub(crate) fn without_content(resource: &ResourceVersion) -> ResourceVersion {
     let mut slim = resource.clone();
     match slim.resource.as_mut() {
         Some(Resource::CodeList(list)) => list.codes.clear(),
-        Some(Resource::Schema(schema)) => schema.text.clear(),
+        Some(Resource::Schema(schema)) => {
+            let (name, version) = (std::mem::take(&mut schema.name), schema.version);
+            *schema = ldop_contract::registry::v1::Schema { name, version, ..Default::default() };
+        }
         _ => {}
     }
     slim
@@ -93,6 +110,9 @@ pub(crate) fn without_content(resource: &ResourceVersion) -> ResourceVersion {
 
 struct Checker<'a> {
     state: &'a ControlState,
+    /// Subjects that got a version, and subjects with versions that were moved.
+    touched: BTreeSet<SubjectName>,
+    moved: BTreeSet<SubjectName>,
     problems: Vec<Problem>,
     results: Vec<ChangeResult>,
     resources: Vec<ResourceVersion>,
@@ -121,13 +141,21 @@ macro_rules! take {
     }};
 }
 
-/// Checks a change set against a state.
-pub(crate) fn check(state: &ControlState, changes: &[Change]) -> Result<Checked, Refused> {
-    let mut checker = Checker { state, problems: Vec::new(), results: Vec::new(), resources: Vec::new() };
+/// Checks a change set against a state, as made by `author` now.
+pub(crate) fn check(state: &ControlState, changes: &[Change], author: &str, now: i64) -> Result<Checked, Refused> {
+    let mut checker = Checker {
+        state,
+        touched: BTreeSet::new(),
+        moved: BTreeSet::new(),
+        problems: Vec::new(),
+        results: Vec::new(),
+        resources: Vec::new(),
+    };
     let mut next = state.clone();
     let mut elements: Vec<(String, Element)> = Vec::new();
     let mut code_lists: Vec<CodeList> = Vec::new();
-    let mut schemas: Vec<(String, SchemaName, String)> = Vec::new();
+    // Behind the dictionary they are bound to, in the order given.
+    let mut schemas: Vec<(usize, String, &Given)> = Vec::new();
     let mut seen = BTreeSet::new();
     let mut datasets = Vec::new();
     let mut agreements = Vec::new();
@@ -157,14 +185,10 @@ pub(crate) fn check(state: &ControlState, changes: &[Change]) -> Result<Checked,
                 }
                 Err(errors) => checker.dictionary_errors(&place, errors),
             },
-            Given::Schema(given) => match SchemaName::parse(&given.name) {
-                Ok(name) => {
-                    let known = state.stored.schemas.get(&given.name).and_then(|all| all.last());
-                    take!(checker, given, "schema", given.name, known, Schema);
-                    schemas.push((place, name, given.text.clone()));
-                }
-                Err(error) => checker.expected(format!("{place}.name"), error.expected),
-            },
+            given @ (Given::Schema(_) | Given::SubjectSettings(_) | Given::SchemaTransition(_)) => {
+                schemas.push((checker.results.len(), place, given));
+                checker.results.push(ChangeResult::default());
+            }
             Given::Agency(given) => match Agency::new(convert::agency(given)) {
                 Ok(agency) => {
                     take!(checker, given, "agency", given.id, state.stored.agencies.get(&given.id), Agency);
@@ -207,18 +231,28 @@ pub(crate) fn check(state: &ControlState, changes: &[Change]) -> Result<Checked,
         .iter()
         .any(|changed| matches!(changed.resource, Some(Resource::Element(_) | Resource::CodeList(_))));
     let dictionary = checker.dictionary(elements, code_lists);
-    checker.schemas(&mut next, &dictionary, schemas, dictionary_changed);
-    checker.references(&next, &datasets, &agreements);
-    if checker.problems.is_empty() {
-        Ok(Checked { resources: checker.resources, results: checker.results })
-    } else {
-        Err(Refused { reason: Reason::DefinitionInvalid, problems: checker.problems })
+    next.dictionary = dictionary;
+    for (at, place, given) in schemas {
+        checker.schema_change(&mut next, at, &place, given, (author, now));
     }
+    if dictionary_changed {
+        checker.untouched_schemas(&next);
+    }
+    checker.references(&next, &datasets, &agreements);
+    checker.schemas_in_use(&next);
+    if checker.problems.is_empty() {
+        return Ok(Checked { resources: checker.resources, results: checker.results });
+    }
+    // What is not valid in itself comes before what the state does not allow.
+    let reasons = || checker.problems.iter().map(|problem| problem.reason);
+    let reason = reasons().find(|reason| *reason == Reason::DefinitionInvalid).or_else(|| reasons().next());
+    Err(Refused { reason: reason.unwrap_or(Reason::DefinitionInvalid), problems: checker.problems })
 }
 
 impl Checker<'_> {
     fn problem(&mut self, field: String, vi: impl Into<String>, en: impl Into<String>) {
-        self.problems.push(Problem { field, message: Text::new(vi.into(), en.into()) });
+        let message = Text::new(vi.into(), en.into());
+        self.problems.push(Problem { field, message, reason: Reason::DefinitionInvalid });
     }
 
     fn expected(&mut self, field: String, expected: &str) {
@@ -250,42 +284,127 @@ impl Checker<'_> {
         }
     }
 
-    /// Compiles the schemas given, and all others when the dictionary they are bound to changes.
-    fn schemas(
+    /// A schema, its settings or a step in its life: put into `next` if it may be.
+    fn schema_change(&mut self, next: &mut ControlState, at: usize, place: &str, given: &Given, author: (&str, i64)) {
+        let mut problems = Problems { place, found: Vec::new() };
+        match given {
+            Given::Schema(given) => {
+                self.results[at] = self.schema(next, given, author, &mut problems).unwrap_or_default();
+            }
+            Given::SubjectSettings(given) => {
+                if let Some((subject, mut settings)) = schemas::settings(given, &mut problems) {
+                    let text = subject.as_ref().map_or("", SubjectName::as_str);
+                    let known = match &subject {
+                        None => Some(next.registry.settings().clone()),
+                        Some(_) => next.registry.subject(text).map(|found| found.settings().clone()),
+                    };
+                    let before = known.unwrap_or_default().version;
+                    settings.version = before;
+                    let same = match &subject {
+                        None => *next.registry.settings() == settings,
+                        Some(_) => next.registry.subject(text).is_some_and(|found| *found.settings() == settings),
+                    };
+                    let effect = match (same, before) {
+                        (true, _) => ChangeEffect::Unchanged,
+                        (false, 0) => ChangeEffect::Created,
+                        (false, _) => ChangeEffect::Changed,
+                    };
+                    if !same {
+                        settings.version += 1;
+                        let stored = schemas::settings_to_wire(text, &settings);
+                        self.resources.push(ResourceVersion { resource: Some(Resource::SubjectSettings(stored)) });
+                    }
+                    let (kind, id, version) = ("subject_settings".into(), text.to_owned(), settings.version);
+                    self.results[at] = ChangeResult { kind, id, version, effect: effect.into() };
+                    next.registry.put_settings(subject, settings);
+                }
+            }
+            Given::SchemaTransition(given) => {
+                if let Some((subject, versions, action)) = schemas::step(given, &next.registry, author.0, &mut problems)
+                {
+                    next.registry.put_step(subject.as_str(), &versions, action, author.0, author.1);
+                    next.refresh_schema(&subject);
+                    let id = format!("{subject} version {}", given.version);
+                    let version = versions.last().copied().unwrap_or_default();
+                    let effect = ChangeEffect::Changed.into();
+                    self.results[at] = ChangeResult { kind: "schema_status".into(), id, version, effect };
+                    let status = ldop_contract::registry::v1::SchemaStatus {
+                        subject: subject.to_string(),
+                        versions,
+                        action: schemas::action_to_wire(action).into(),
+                    };
+                    self.resources.push(ResourceVersion { resource: Some(Resource::SchemaStatus(status)) });
+                    self.moved.insert(subject);
+                }
+            }
+            _ => {}
+        }
+        self.problems.append(&mut problems.found);
+    }
+
+    fn schema(
         &mut self,
         next: &mut ControlState,
-        dictionary: &Dictionary,
-        given: Vec<(String, SchemaName, String)>,
-        dictionary_changed: bool,
-    ) {
-        let state = self.state;
-        let mut compile = |place: &str, text: &str| {
-            if let Err(findings) = CompiledSchema::compile(text, dictionary) {
-                for finding in findings {
-                    let (vi, en) = (finding.message.vi.into_owned(), finding.message.en.into_owned());
-                    self.problem(format!("{place}#{}", finding.pointer), vi, en);
-                }
-            }
+        given: &ldop_contract::registry::v1::Schema,
+        author: (&str, i64),
+        problems: &mut Problems<'_>,
+    ) -> Option<ChangeResult> {
+        let (candidate, _) = schemas::candidate(given, &next.registry, &next.dictionary, problems)?;
+        let subject = candidate.subject.clone();
+        let known = next.registry.subject(subject.as_str()).and_then(|found| found.newest(Use::Registering)).is_some();
+        let (number, version) = schemas::version_of(&candidate, &next.registry, author, problems);
+        let effect = match (&version, known) {
+            (None, _) => ChangeEffect::Unchanged,
+            (Some(_), true) => ChangeEffect::Changed,
+            (Some(_), false) => ChangeEffect::Created,
         };
-        for (place, _, text) in &given {
-            compile(place, text);
+        if let Some(version) = version.filter(|_| problems.found.is_empty()) {
+            let stored = schemas::to_wire(&version);
+            self.resources.push(ResourceVersion { resource: Some(Resource::Schema(stored)) });
+            next.registry.put_version(version);
+            next.refresh_schema(&subject);
+            self.touched.insert(subject.clone());
         }
-        if dictionary_changed {
-            let untouched = state
-                .stored
-                .schemas
-                .iter()
-                .filter(|(name, _)| !given.iter().any(|(_, given, _)| given.as_str() == name.as_str()));
-            for (name, versions) in untouched {
-                if let Some(latest) = versions.last() {
-                    compile(&format!("schema({name}) version {}", latest.version), &latest.text);
+        Some(ChangeResult { kind: "schema".into(), id: subject.to_string(), version: number, effect: effect.into() })
+    }
+
+    /// The schemas in use that were not given must still fit a dictionary that changes.
+    fn untouched_schemas(&mut self, next: &ControlState) {
+        for (subject, in_use) in &next.schemas {
+            if self.touched.contains(subject) {
+                continue;
+            }
+            for schema in in_use.each() {
+                if let Err(findings) = schema.compile_with(&next.dictionary) {
+                    for finding in findings {
+                        let field = format!("schema({subject}) version {}#{}", schema.version, finding.pointer);
+                        let (vi, en) = (finding.message.vi.into_owned(), finding.message.en.into_owned());
+                        self.problem(field, vi, en);
+                    }
                 }
             }
         }
-        for (_, name, text) in given {
-            let stored = Arc::new(ldop_contract::registry::v1::Schema { name: name.to_string(), version: 0, text });
-            next.schemas
-                .insert(name.clone(), Arc::new(crate::state::LazySchema::new(name, stored, dictionary.clone())));
+    }
+
+    /// What datasets use may not be taken away from them.
+    fn schemas_in_use(&mut self, next: &ControlState) {
+        for dataset in next.catalog.datasets.values() {
+            let dataset = &dataset.value;
+            let name = dataset.schema.as_str();
+            if !self.moved.iter().any(|subject| subject.as_str() == name) {
+                continue;
+            }
+            for stage in [Stage::Testing, Stage::Live] {
+                if self.state.schema(name, stage).is_some() && next.schema(name, stage).is_none() {
+                    let message = Text::new(
+                        format!("bộ dữ liệu {} sẽ không còn lược đồ nào dùng được", dataset.name),
+                        format!("the dataset {} would have no schema left to use", dataset.name),
+                    );
+                    let field = format!("schema({name})");
+                    self.problems.push(Problem { field, message, reason: Reason::SchemaReferenced });
+                    break;
+                }
+            }
         }
     }
 
@@ -314,7 +433,7 @@ impl Checker<'_> {
                     &format!("{fixed}, fixed when the dataset was registered"),
                 );
             }
-            match next.schemas.get(&dataset.schema).map(|schema| schema.get()) {
+            match next.schema(dataset.schema.as_str(), Stage::Testing).map(|schema| schema.get()) {
                 None => self.expected(format!("{place}.schema"), "a registered schema"),
                 Some(Err(_)) => {} // reported with the schema
                 Some(Ok(compiled)) => {
@@ -346,7 +465,8 @@ impl Checker<'_> {
                 let expected = format!("the agency that owns the dataset, {}", dataset.value.owning_agency);
                 self.expected(format!("{place}.provider"), &expected);
             }
-            if let Some(Ok(compiled)) = next.schemas.get(&dataset.value.schema).map(|schema| schema.get()) {
+            let schema = next.schema(dataset.value.schema.as_str(), agreement.stage);
+            if let Some(Ok(compiled)) = schema.map(|schema| schema.get()) {
                 let fields: BTreeSet<_> = compiled.top_level_fields().iter().map(|f| f.name.to_string()).collect();
                 for (at, granted) in agreement.definition.granted_fields.iter().enumerate() {
                     if !fields.contains(granted) {

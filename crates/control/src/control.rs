@@ -109,6 +109,8 @@ pub struct Control {
 struct Replay {
     next: Offset,
     history: Vec<Hash>,
+    /// Where each event stands, but for the zero before the first.
+    offsets: Vec<Offset>,
 }
 
 fn topic() -> TopicName {
@@ -130,7 +132,7 @@ impl Control {
             partition,
             options,
             state: ArcSwap::from_pointee(ControlState::default()),
-            replay: tokio::sync::Mutex::new(Replay { next: start, history: vec![[0; 32]] }),
+            replay: tokio::sync::Mutex::new(Replay { next: start, history: vec![[0; 32]], offsets: Vec::new() }),
             writing: tokio::sync::Mutex::new(None),
             changed: watch::Sender::new(Head::default()),
             broken: watch::Sender::new(None),
@@ -210,6 +212,39 @@ impl Control {
         }
     }
 
+    /// Events behind the one with sequence `after`, oldest first; about as many as one fetch brings, none at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::PositionOutOfRange`]: there is no event `after` yet. [`Reason::LogUnavailable`].
+    pub async fn events(&self, after: u64) -> Result<Vec<(ControlEvent, Hash)>, Reason> {
+        let at = usize::try_from(after).map_err(|_| Reason::PositionOutOfRange)?;
+        let (from, hashes) = {
+            let replay = self.replay.lock().await;
+            if at >= replay.history.len() {
+                return Err(Reason::PositionOutOfRange);
+            }
+            let Some(from) = replay.offsets.get(at).copied() else { return Ok(Vec::new()) };
+            (from, replay.history[at + 1..].to_vec())
+        };
+        let fetched = self.log.fetch(&self.partition, from, FETCH_BYTES, Duration::ZERO).await.map_err(|error| {
+            warn!(%error, "control events not read");
+            Reason::LogUnavailable
+        })?;
+        let mut known = hashes.into_iter().zip(after + 1..).peekable();
+        let mut events = Vec::new();
+        for entry in fetched.entries {
+            let event = ControlEvent::decode(entry.value.unwrap_or_default()).map_err(|_| Reason::Internal)?;
+            // Events that lost a race stand between those that count.
+            let counts = |(_, sequence): &(Hash, u64)| *sequence == event.sequence;
+            let previous = known.peek().filter(|next| counts(next)).is_some();
+            if previous && let Some((hash, _)) = known.next() {
+                events.push((event, hash));
+            }
+        }
+        Ok(events)
+    }
+
     /// Checks a change set and applies it, or tells every reason why not.
     ///
     /// # Errors
@@ -234,9 +269,9 @@ impl Control {
                 return Err(Refused::of(Reason::StateMoved));
             }
             let checked = {
-                let (state, changes) = (Arc::clone(&state), request.changes.clone());
+                let (state, changes, author) = (Arc::clone(&state), request.changes.clone(), author.to_owned());
                 // Compiling schemas is long work; it stays off the async threads.
-                tokio::task::spawn_blocking(move || check::check(&state, &changes))
+                tokio::task::spawn_blocking(move || check::check(&state, &changes, &author, TimestampMs::now().0))
                     .await
                     .map_err(|_| Refused::of(Reason::Internal))??
             };
@@ -377,6 +412,7 @@ impl Control {
                             return Err(self.stop(Break::Unreadable { after: event.sequence - 1 }));
                         }
                         replay.history.push(head.hash);
+                        replay.offsets.push(entry.offset);
                         moved = true;
                         if let Some(Kind::ChangeSetApplied(applied)) = event.kind
                             && let Ok(change_id) = applied.change_id.as_slice().try_into()

@@ -3,6 +3,7 @@
 //! - [`chain`]: the stored events, their hash chain, and what makes an event count.
 //! - [`state`]: the state after an event, an immutable snapshot; applying an event checks nothing and makes nothing.
 //! - [`check`]: whether a change set may be applied to a state, with every finding at once.
+//! - [`schemas`]: schemas, their settings and their life, from and to the wire.
 //! - [`control`]: [`Control`], which replays, follows and extends the log.
 //!
 //! **No id is given twice, no acknowledged change is lost, every node holds the same state.** A change is appended
@@ -16,8 +17,9 @@ pub mod chain;
 pub mod check;
 pub mod control;
 mod convert;
+pub mod schemas;
 pub mod state;
 
 pub use check::{Problem, Refused};
 pub use control::{Control, ControlError, Options};
-pub use state::{ControlState, LazySchema};
+pub use state::{ControlState, InUse, LazySchema};

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use imbl::OrdMap;
 use ldop_catalog::{Agency, Agreement, Catalog, Dataset, System, state::Versioned};
 use ldop_contract::{
     catalog::v1 as catalog,
@@ -13,10 +14,19 @@ use ldop_contract::{
     registry::v1 as registry,
 };
 use ldop_dictionary::{CodeList, Dictionary, Element};
-use ldop_schema_registry::CompiledSchema;
-use ldop_types::{DatasetName, Reason, SchemaName};
+use ldop_schema_registry::{
+    CompiledSchema, Registry, SchemaFinding,
+    registry::{Reference, Use, Version, references},
+};
+use ldop_types::{DatasetName, Reason, Stage, SubjectName};
 
-use crate::{chain::Head, convert};
+use prost::Message as _;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    chain::{Hash, Head},
+    convert, schemas,
+};
 
 /// Why an event cannot be applied: it was written by rules this release does not share.
 #[derive(Debug, thiserror::Error)]
@@ -33,28 +43,40 @@ pub struct ApplyError {
 pub struct Stored {
     pub elements: BTreeMap<String, Arc<registry::Element>>,
     pub code_lists: BTreeMap<String, Arc<registry::CodeList>>,
-    /// All versions, in order.
-    pub schemas: BTreeMap<String, Vec<Arc<registry::Schema>>>,
     pub agencies: BTreeMap<String, Arc<catalog::Agency>>,
     pub systems: BTreeMap<String, Arc<catalog::System>>,
     pub datasets: BTreeMap<String, Arc<catalog::Dataset>>,
     pub agreements: BTreeMap<String, Arc<catalog::Agreement>>,
 }
 
-/// A schema's latest version, compiled on first use and then shared.
+/// A schema version in use, compiled on first use and then shared.
 pub struct LazySchema {
-    /// Its name.
-    pub name: SchemaName,
+    /// Its subject.
+    pub name: SubjectName,
     /// Its version.
     pub version: u32,
-    text: Arc<registry::Schema>,
+    registered: Arc<Version>,
+    /// What it refers to, and what that refers to.
+    referred: Vec<Arc<Version>>,
     dictionary: Dictionary,
     compiled: OnceLock<Option<Arc<CompiledSchema>>>,
 }
 
 impl LazySchema {
-    pub(crate) fn new(name: SchemaName, text: Arc<registry::Schema>, dictionary: Dictionary) -> Self {
-        Self { name, version: text.version, text, dictionary, compiled: OnceLock::new() }
+    fn new(registered: Arc<Version>, registry: &Registry, dictionary: Dictionary) -> Self {
+        let mut referred: Vec<Arc<Version>> = Vec::new();
+        let mut left: Vec<Reference> = registered.references.to_vec();
+        while let Some(reference) = left.pop() {
+            let is_known = |known: &Arc<Version>| is_of(known, &reference);
+            if !referred.iter().any(is_known)
+                && let Some(found) = schemas::load(registry, &reference)
+            {
+                left.extend(found.references.iter().cloned());
+                referred.push(found);
+            }
+        }
+        let (name, version) = (registered.subject.clone(), registered.number);
+        Self { name, version, registered, referred, dictionary, compiled: OnceLock::new() }
     }
 
     /// The compiled schema. About 200 µs the first time.
@@ -63,7 +85,7 @@ impl LazySchema {
     ///
     /// [`Reason::Internal`]: it compiled when it was registered and does not now, which is a bug of ours.
     pub fn get(&self) -> Result<Arc<CompiledSchema>, Reason> {
-        let compile = || match CompiledSchema::compile(&self.text.text, &self.dictionary) {
+        let compile = || match self.compile_with(&self.dictionary) {
             Ok(compiled) => Some(Arc::new(compiled)),
             Err(findings) => {
                 tracing::error!(schema = %self.name, version = self.version, findings = findings.len(), "registered schema does not compile");
@@ -72,11 +94,37 @@ impl LazySchema {
         };
         self.compiled.get_or_init(compile).clone().ok_or(Reason::Internal)
     }
+
+    /// Compiles it with a dictionary, and with what it refers to.
+    pub(crate) fn compile_with(&self, dictionary: &Dictionary) -> Result<CompiledSchema, Vec<SchemaFinding>> {
+        let load = |reference: &Reference| self.referred.iter().find(|known| is_of(known, reference)).cloned();
+        let text = references::bundle(&self.registered.text, &self.registered.references, load)?;
+        CompiledSchema::compile(&text, dictionary)
+    }
+}
+
+fn is_of(version: &Version, reference: &Reference) -> bool {
+    version.subject == reference.subject && version.number == reference.version
 }
 
 impl fmt::Debug for LazySchema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} v{}", self.name, self.version)
+    }
+}
+
+/// The versions of a subject that check records.
+#[derive(Debug, Default)]
+pub struct InUse {
+    testing: Option<Arc<LazySchema>>,
+    live: Option<Arc<LazySchema>>,
+}
+
+impl InUse {
+    /// Each version once.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &Arc<LazySchema>> {
+        let live = self.live.as_ref().filter(|live| self.testing.as_ref().is_none_or(|t| t.version != live.version));
+        self.testing.iter().chain(live)
     }
 }
 
@@ -97,8 +145,10 @@ pub struct ControlState {
     pub dictionary: Dictionary,
     /// Agencies, systems, datasets, agreements.
     pub catalog: Catalog,
-    /// Latest schema versions.
-    pub schemas: BTreeMap<SchemaName, Arc<LazySchema>>,
+    /// Every schema registered.
+    pub registry: Registry,
+    /// Versions in use, by subject.
+    pub(crate) schemas: OrdMap<SubjectName, Arc<InUse>>,
     /// Elements and code lists applied since the dictionary was last made.
     pending: (Vec<Element>, Vec<CodeList>),
     stale: bool,
@@ -120,7 +170,7 @@ impl ControlState {
             Kind::ChangeSetApplied(applied) => {
                 for resource in &applied.resources {
                     let resource = resource.resource.as_ref().ok_or_else(|| unknown("unknown resource"))?;
-                    self.apply_resource(resource)?;
+                    self.apply_resource(resource, (&applied.author, event.time_ms))?;
                 }
             }
         }
@@ -128,7 +178,7 @@ impl ControlState {
         Ok(())
     }
 
-    fn apply_resource(&mut self, resource: &Resource) -> Result<(), ApplyError> {
+    fn apply_resource(&mut self, resource: &Resource, by: (&str, i64)) -> Result<(), ApplyError> {
         fn bad(kind: &'static str, id: &str, detail: impl fmt::Debug) -> ApplyError {
             ApplyError { kind, id: id.to_owned(), detail: format!("{detail:?}") }
         }
@@ -146,11 +196,24 @@ impl ControlState {
                 self.stale = true;
             }
             Resource::Schema(s) => {
-                let name = SchemaName::parse(&s.name).map_err(|why| bad("schema", &s.name, why))?;
-                let text = Arc::new(s.clone());
-                self.stored.schemas.entry(s.name.clone()).or_default().push(Arc::clone(&text));
-                self.schemas.insert(name.clone(), Arc::new(LazySchema::new(name, text, self.dictionary.clone())));
-                self.stale = true;
+                let version = schemas::from_stored(s, &self.registry, by).map_err(|why| bad("schema", &s.name, why))?;
+                let subject = version.subject.clone();
+                self.registry.put_version(version);
+                self.refresh_schema(&subject);
+            }
+            Resource::SubjectSettings(s) => {
+                let subject = match s.subject.as_str() {
+                    "" => None,
+                    name => Some(SubjectName::parse(name).map_err(|why| bad("subject_settings", name, why))?),
+                };
+                self.registry.put_settings(subject, schemas::settings_of(s));
+            }
+            Resource::SchemaStatus(s) => {
+                let subject = SubjectName::parse(&s.subject).map_err(|why| bad("schema_status", &s.subject, why))?;
+                let action =
+                    schemas::action_of(s.action()).ok_or_else(|| bad("schema_status", &s.subject, "unknown action"))?;
+                self.registry.put_step(&s.subject, &s.versions, action, by.0, by.1);
+                self.refresh_schema(&subject);
             }
             Resource::Agency(a) => {
                 let value = Agency::new(convert::agency(a)).map_err(|why| bad("agency", &a.id, why))?;
@@ -191,8 +254,31 @@ impl ControlState {
             // A change set holds together, or it is not on the log.
             Err(errors) => tracing::error!(errors = errors.len(), "registered dictionary does not hold together"),
         }
-        for schema in self.schemas.values_mut() {
-            *schema = Arc::new(LazySchema::new(schema.name.clone(), Arc::clone(&schema.text), self.dictionary.clone()));
+        let subjects: Vec<SubjectName> = self.schemas.keys().cloned().collect();
+        subjects.iter().for_each(|subject| self.refresh_schema(subject));
+    }
+
+    /// Finds the versions in use of a subject anew.
+    pub(crate) fn refresh_schema(&mut self, subject: &SubjectName) {
+        let Some(found) = self.registry.subject(subject.as_str()) else { return };
+        let lazy = |version: &Arc<Version>| {
+            Arc::new(LazySchema::new(Arc::clone(version), &self.registry, self.dictionary.clone()))
+        };
+        let testing = found.newest(Use::Testing).map(lazy);
+        let live = found.newest(Use::Live).map(|live| match &testing {
+            Some(testing) if testing.version == live.number => Arc::clone(testing),
+            _ => lazy(live),
+        });
+        self.schemas.insert(subject.clone(), Arc::new(InUse { testing, live }));
+    }
+
+    /// The version of a schema that checks records of a stage.
+    #[must_use]
+    pub fn schema(&self, name: &str, stage: Stage) -> Option<&Arc<LazySchema>> {
+        let in_use = self.schemas.get(name)?;
+        match stage {
+            Stage::Testing => in_use.testing.as_ref(),
+            Stage::Live => in_use.live.as_ref(),
         }
     }
 
@@ -209,7 +295,9 @@ impl ControlState {
         match kind {
             "element" => stored.elements.get(id).map(|r| r.version),
             "code_list" => stored.code_lists.get(id).map(|r| r.version),
-            "schema" => stored.schemas.get(id).and_then(|all| all.last()).map(|r| r.version),
+            "schema" => self.registry.subject(id).and_then(|s| s.newest(Use::Registering)).map(|v| v.number),
+            "subject_settings" if id.is_empty() => Some(self.registry.settings().version),
+            "subject_settings" => self.registry.subject(id).map(|s| s.settings().version),
             "agency" => stored.agencies.get(id).map(|r| r.version),
             "system" => stored.systems.get(id).map(|r| r.version),
             "dataset" => stored.datasets.get(id).map(|r| r.version),
@@ -219,13 +307,42 @@ impl ControlState {
         .unwrap_or(0)
     }
 
+    /// SHA-256 of everything the state holds: equal on nodes that applied the same events.
+    #[must_use]
+    pub fn digest(&self) -> Hash {
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_be_bytes());
+            hash.update(bytes);
+        };
+        part(&self.head.sequence.to_be_bytes());
+        part(&self.head.hash);
+        part(&self.hub_id);
+        part(&self.epoch.to_be_bytes());
+        part(&self.writer);
+        let stored = &self.stored;
+        stored.elements.values().for_each(|r| part(&r.encode_to_vec()));
+        stored.code_lists.values().for_each(|r| part(&r.encode_to_vec()));
+        stored.agencies.values().for_each(|r| part(&r.encode_to_vec()));
+        stored.systems.values().for_each(|r| part(&r.encode_to_vec()));
+        stored.datasets.values().for_each(|r| part(&r.encode_to_vec()));
+        stored.agreements.values().for_each(|r| part(&r.encode_to_vec()));
+        part(&self.registry.last_id().0.to_be_bytes());
+        part(&schemas::settings_to_wire("", self.registry.settings()).encode_to_vec());
+        for (name, subject) in self.registry.subjects() {
+            part(&schemas::settings_to_wire(name.as_str(), subject.settings()).encode_to_vec());
+            subject.versions().for_each(|version| part(&schemas::to_wire(version).encode_to_vec()));
+        }
+        hash.finalize().into()
+    }
+
     /// Number of resources of each kind.
     #[must_use]
     pub fn counts(&self) -> [(&'static str, usize); 7] {
         [
             ("element", self.stored.elements.len()),
             ("code_list", self.stored.code_lists.len()),
-            ("schema", self.stored.schemas.len()),
+            ("schema", self.registry.subject_count()),
             ("agency", self.stored.agencies.len()),
             ("system", self.stored.systems.len()),
             ("dataset", self.stored.datasets.len()),

@@ -24,7 +24,10 @@ pub(crate) fn changes(folder: &Folder) -> Vec<(Place, Change)> {
     }
     for schema in &folder.schemas {
         let (name, text) = (schema.name.clone(), schema.source.text().to_owned());
-        push(&Place::file(schema.source.file()), Resource::Schema(registry::Schema { name, version: 0, text }));
+        push(
+            &Place::file(schema.source.file()),
+            Resource::Schema(registry::Schema { name, text, ..Default::default() }),
+        );
     }
     for entry in &folder.agencies {
         let d = &entry.definition;

@@ -648,7 +648,7 @@ fn plan(exchange: &Exchange, system: &SystemId, dataset: &DatasetName, stage: St
     if !found.value.provides(system, stage) {
         return Err(Reason::NotAProvider);
     }
-    let schema = state.schemas.get(&found.value.schema).ok_or(Reason::Internal)?;
+    let schema = state.schema(found.value.schema.as_str(), stage).ok_or(Reason::SchemaNotApproved)?;
     Ok(Plan {
         sequence: state.head.sequence,
         dataset: Arc::clone(found),

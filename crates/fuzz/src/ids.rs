@@ -3,7 +3,8 @@
 use ldop_gateway::Identity;
 use ldop_log::TopicName;
 use ldop_types::{
-    AgencyId, AgreementId, CodeListId, DatasetName, Date, ElementId, ExchangeId, SchemaName, SubjectName, SubscriptionName, SystemId,
+    AgencyId, AgreementId, CodeListId, DatasetName, Date, ElementId, ExchangeId, SchemaName, SubjectName,
+    SubscriptionName, SystemId,
 };
 
 pub(crate) const DOMAIN: &str = "ldop.gialai.example";

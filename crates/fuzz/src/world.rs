@@ -7,7 +7,7 @@ use ldop_control::{Control, ControlState, Options};
 use ldop_definitions::References;
 use ldop_log::{MessageLog, embedded};
 use ldop_schema_registry::CompiledSchema;
-use ldop_types::SchemaName;
+use ldop_types::{Stage, SubjectName};
 
 /// The world; made once for each process.
 pub struct World {
@@ -18,7 +18,7 @@ pub struct World {
     /// State after the sample definitions.
     pub state: Arc<ControlState>,
     /// Every sample schema, compiled.
-    pub schemas: Vec<(SchemaName, Arc<CompiledSchema>)>,
+    pub schemas: Vec<(SubjectName, Arc<CompiledSchema>)>,
     /// The sample definitions as a change set.
     pub changes: Vec<Change>,
     _folder: tempfile::TempDir,
@@ -65,9 +65,10 @@ fn make() -> World {
     });
     let state = control.state();
     let schemas = state
-        .schemas
-        .iter()
-        .map(|(name, schema)| (name.clone(), schema.get().expect("a registered schema compiles")))
+        .registry
+        .subjects()
+        .filter_map(|(name, _)| Some((name.clone(), state.schema(name.as_str(), Stage::Live)?)))
+        .map(|(name, schema)| (name, schema.get().expect("a registered schema compiles")))
         .collect();
     World { runtime, control, state, schemas, changes, _folder: folder }
 }

@@ -161,6 +161,7 @@ impl Gateway {
                 RegistryServiceServer::new(RegistryService {
                     control: Arc::clone(&control),
                     metrics: Arc::clone(&metrics),
+                    stop: stop.clone(),
                 })
                 .max_encoding_message_size(usize::MAX),
             )

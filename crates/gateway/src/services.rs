@@ -80,7 +80,7 @@ fn missing(field: &str) -> Status {
 
 /// One page of a table sorted by id, beginning behind the token.
 fn page<'a, V: 'a>(
-    entries: impl Iterator<Item = (&'a String, V)>,
+    entries: impl Iterator<Item = (&'a str, V)>,
     page_size: u32,
     token: &str,
 ) -> Result<(Vec<V>, String), Status> {
@@ -91,11 +91,11 @@ fn page<'a, V: 'a>(
     let size = if page_size == 0 { DEFAULT_PAGE } else { page_size } as usize;
     let mut taken = Vec::with_capacity(size);
     let mut last = String::new();
-    for (id, value) in entries.filter(|(id, _)| token.is_empty() || id.as_str() > token) {
+    for (id, value) in entries.filter(|(id, _)| token.is_empty() || *id > token) {
         if taken.len() == size {
             return Ok((taken, last));
         }
-        last.clone_from(id);
+        id.clone_into(&mut last);
         taken.push(value);
     }
     Ok((taken, String::new()))

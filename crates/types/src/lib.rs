@@ -22,7 +22,8 @@ pub mod time;
 pub use exchange_id::ExchangeId;
 pub use finding::{Finding, Rule};
 pub use id::{
-    AgencyId, AgreementId, CodeListId, DatasetName, ElementId, IdError, SchemaName, SubjectName, SubscriptionName, SystemId,
+    AgencyId, AgreementId, CodeListId, DatasetName, ElementId, IdError, SchemaName, SubjectName, SubscriptionName,
+    SystemId,
 };
 pub use reason::{Fault, Reason};
 pub use sensitivity::Sensitivity;

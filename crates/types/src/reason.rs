@@ -117,6 +117,22 @@ reasons! {
         "Không tìm thấy.", "There is no such resource.", "Check its id.";
     DefinitionInvalid, "DEFINITION_INVALID", InvalidArgument, false,
         "Định nghĩa không hợp lệ.", "The definition is not valid.", "Mend what is listed; nothing was changed.";
+    SchemaIncompatible, "SCHEMA_INCOMPATIBLE", FailedPrecondition, false,
+        "Lược đồ mới không tương thích với phiên bản đã đăng ký.", "The schema is not compatible with the versions registered.",
+        "Mend what is listed, register under another subject, or set the subject's compatibility.";
+    SchemaNotApproved, "SCHEMA_NOT_APPROVED", FailedPrecondition, true,
+        "Lược đồ của bộ dữ liệu chưa có phiên bản được phê duyệt cho giai đoạn này.",
+        "The dataset's schema has no version approved for this stage.", "Have a version approved; until then publish in testing.";
+    SchemaStateUnfit, "SCHEMA_STATE_UNFIT", FailedPrecondition, false,
+        "Trạng thái của phiên bản không cho phép bước này.", "The state of the version does not allow this step.",
+        "Read the version's state; docs/registry.md tells which step fits which state.";
+    SchemaReferenced, "SCHEMA_REFERENCED", FailedPrecondition, false,
+        "Lược đồ khác hoặc bộ dữ liệu đang dùng phiên bản này.", "Other schemas or datasets use this version.",
+        "Register versions of them without it first, and delete those that refer to it.";
+    ApprovedByItsAuthor, "APPROVED_BY_ITS_AUTHOR", PermissionDenied, false,
+        "Người đăng ký không được tự phê duyệt.", "Who registered a version may not approve it.", "Have someone else approve it.";
+    SubjectReadOnly, "SUBJECT_READ_ONLY", FailedPrecondition, false,
+        "Chủ đề đang ở chế độ chỉ đọc.", "The subject takes no changes.", "Set its mode to READWRITE first.";
     StateMoved, "STATE_MOVED", Aborted, true,
         "Trạng thái đã bị người khác thay đổi.", "Someone else has changed the state.", "Read the state again, then apply again.";
     LogUnavailable, "LOG_UNAVAILABLE", Unavailable, true,

@@ -65,7 +65,7 @@ impl CatalogService for Catalog {
         let call = || {
             reader(&request, &self.control)?;
             let (state, asked) = (self.control.state(), request.get_ref());
-            let entries = state.stored.agencies.iter().map(|(id, found)| (id, (**found).clone()));
+            let entries = state.stored.agencies.iter().map(|(id, found)| (id.as_str(), (**found).clone()));
             let (agencies, next_page_token) = page(entries, asked.page_size, &asked.page_token)?;
             Ok(Response::new(ListAgenciesResponse { agencies, next_page_token }))
         };
@@ -103,7 +103,7 @@ impl CatalogService for Catalog {
         let call = || {
             reader(&request, &self.control)?;
             let (state, asked) = (self.control.state(), request.get_ref());
-            let entries = state.stored.systems.iter().map(|(id, found)| (id, (**found).clone()));
+            let entries = state.stored.systems.iter().map(|(id, found)| (id.as_str(), (**found).clone()));
             let (systems, next_page_token) = page(entries, asked.page_size, &asked.page_token)?;
             Ok(Response::new(ListSystemsResponse { systems, next_page_token }))
         };
@@ -141,7 +141,7 @@ impl CatalogService for Catalog {
         let call = || {
             reader(&request, &self.control)?;
             let (state, asked) = (self.control.state(), request.get_ref());
-            let entries = state.stored.datasets.iter().map(|(id, found)| (id, (**found).clone()));
+            let entries = state.stored.datasets.iter().map(|(id, found)| (id.as_str(), (**found).clone()));
             let (datasets, next_page_token) = page(entries, asked.page_size, &asked.page_token)?;
             Ok(Response::new(ListDatasetsResponse { datasets, next_page_token }))
         };
@@ -182,7 +182,7 @@ impl CatalogService for Catalog {
         let call = || {
             reader(&request, &self.control)?;
             let (state, asked) = (self.control.state(), request.get_ref());
-            let entries = state.stored.agreements.iter().map(|(id, found)| (id, (**found).clone()));
+            let entries = state.stored.agreements.iter().map(|(id, found)| (id.as_str(), (**found).clone()));
             let (agreements, next_page_token) = page(entries, asked.page_size, &asked.page_token)?;
             Ok(Response::new(ListAgreementsResponse { agreements, next_page_token }))
         };

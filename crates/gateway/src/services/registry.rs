@@ -1,19 +1,26 @@
 //! Dictionary elements, code lists and schemas, registered and read back.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, pin::Pin, sync::Arc};
 
+use futures::Stream;
 use ldop_contract::{
-    control::v1::change::Resource,
+    control::v1::{change::Resource, control_event::Kind},
     registry::v1::{
-        GetCodeListRequest, GetCodeListResponse, GetElementRequest, GetElementResponse, GetSchemaRequest,
-        GetSchemaResponse, ListCodeListsRequest, ListCodeListsResponse, ListElementsRequest, ListElementsResponse,
-        ListSchemasRequest, ListSchemasResponse, RegisterCodeListRequest, RegisterCodeListResponse,
-        RegisterElementRequest, RegisterElementResponse, RegisterSchemaRequest, RegisterSchemaResponse,
-        registry_service_server::RegistryService,
+        self as wire, FindSchemaRequest, FindSchemaResponse, GetCodeListRequest, GetCodeListResponse,
+        GetElementRequest, GetElementResponse, GetSchemaByIdRequest, GetSchemaByIdResponse, GetSchemaRequest,
+        GetSchemaResponse, GetSubjectSettingsRequest, GetSubjectSettingsResponse, ListCodeListsRequest,
+        ListCodeListsResponse, ListElementsRequest, ListElementsResponse, ListSchemaVersionsRequest,
+        ListSchemaVersionsResponse, ListSchemasRequest, ListSchemasResponse, MoveSchemaRequest, MoveSchemaResponse,
+        RegisterCodeListRequest, RegisterCodeListResponse, RegisterElementRequest, RegisterElementResponse,
+        RegisterSchemaRequest, RegisterSchemaResponse, SetSubjectSettingsRequest, SetSubjectSettingsResponse,
+        WatchRequest, WatchResponse, WatchedChange, registry_service_server::RegistryService,
     },
 };
-use ldop_control::Control;
+use ldop_control::{Control, chain::Head, schemas};
+use ldop_schema_registry::registry::{SchemaId, Use, Version};
 use ldop_types::Reason;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{counted, missing, page, reader, register};
@@ -25,6 +32,8 @@ pub struct Registry {
     pub control: Arc<Control>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Ends streams.
+    pub stop: CancellationToken,
 }
 
 fn not_found() -> Status {
@@ -64,7 +73,7 @@ impl RegistryService for Registry {
         let call = || {
             reader(&request, &self.control)?;
             let (state, asked) = (self.control.state(), request.get_ref());
-            let entries = state.stored.elements.iter().map(|(id, found)| (id, (**found).clone()));
+            let entries = state.stored.elements.iter().map(|(id, found)| (id.as_str(), (**found).clone()));
             let (elements, next_page_token) = page(entries, asked.page_size, &asked.page_token)?;
             Ok(Response::new(ListElementsResponse { elements, next_page_token }))
         };
@@ -106,7 +115,7 @@ impl RegistryService for Registry {
             reader(&request, &self.control)?;
             let (state, asked) = (self.control.state(), request.get_ref());
             let entries = state.stored.code_lists.iter().map(|(id, found)| {
-                (id, ldop_contract::registry::v1::CodeList { codes: Vec::new(), ..(**found).clone() })
+                (id.as_str(), ldop_contract::registry::v1::CodeList { codes: Vec::new(), ..(**found).clone() })
             });
             let (code_lists, next_page_token) = page(entries, asked.page_size, &asked.page_token)?;
             Ok(Response::new(ListCodeListsResponse { code_lists, next_page_token }))
@@ -120,10 +129,9 @@ impl RegistryService for Registry {
     ) -> Result<Response<RegisterSchemaResponse>, Status> {
         let call = async {
             let given = request.get_ref().schema.clone().ok_or_else(|| missing("schema"))?;
-            let result = register(&self.control, &request, Resource::Schema(given.clone())).await?;
-            Ok(Response::new(RegisterSchemaResponse {
-                schema: Some(ldop_contract::registry::v1::Schema { version: result.version, ..given }),
-            }))
+            let result = register(&self.control, &request, Resource::Schema(given)).await?;
+            let schema = self.version(&result.id, result.version)?;
+            Ok(Response::new(RegisterSchemaResponse { schema: Some(schema) }))
         };
         counted(&self.metrics, "RegisterSchema", call.await)
     }
@@ -132,14 +140,7 @@ impl RegistryService for Registry {
         let call = || {
             reader(&request, &self.control)?;
             let GetSchemaRequest { name, version } = request.get_ref();
-            let state = self.control.state();
-            let versions = state.stored.schemas.get(name).ok_or_else(not_found)?;
-            let found = match version {
-                0 => versions.last(),
-                version => versions.iter().find(|schema| schema.version == *version),
-            };
-            let schema = found.map(|schema| (**schema).clone()).ok_or_else(not_found)?;
-            Ok(Response::new(GetSchemaResponse { schema: Some(schema) }))
+            Ok(Response::new(GetSchemaResponse { schema: Some(self.version(name, *version)?) }))
         };
         counted(&self.metrics, "GetSchema", call())
     }
@@ -151,15 +152,191 @@ impl RegistryService for Registry {
         let call = || {
             reader(&request, &self.control)?;
             let (state, asked) = (self.control.state(), request.get_ref());
-            let latest = state.stored.schemas.iter().filter_map(|(name, versions)| {
-                Some((
-                    name,
-                    ldop_contract::registry::v1::Schema { text: String::new(), ..(**versions.last()?).clone() },
-                ))
-            });
+            let latest = state
+                .registry
+                .subjects()
+                .filter_map(|(name, subject)| Some((name.as_str(), subject.newest(Use::Registering)?)));
             let (schemas, next_page_token) = page(latest, asked.page_size, &asked.page_token)?;
-            Ok(Response::new(ListSchemasResponse { schemas, next_page_token }))
+            Ok(Response::new(ListSchemasResponse {
+                schemas: schemas.into_iter().map(|version| without_text(version)).collect(),
+                next_page_token,
+            }))
         };
         counted(&self.metrics, "ListSchemas", call())
+    }
+
+    async fn list_schema_versions(
+        &self,
+        request: Request<ListSchemaVersionsRequest>,
+    ) -> Result<Response<ListSchemaVersionsResponse>, Status> {
+        let call = || {
+            reader(&request, &self.control)?;
+            let (state, asked) = (self.control.state(), request.get_ref());
+            let subject = state.registry.subject(&asked.name).ok_or_else(not_found)?;
+            let wanted = subject.versions().filter(|version| asked.with_deleted || !version.deleted);
+            let schemas = wanted.map(|version| without_text(version)).collect();
+            Ok(Response::new(ListSchemaVersionsResponse { schemas }))
+        };
+        counted(&self.metrics, "ListSchemaVersions", call())
+    }
+
+    async fn get_schema_by_id(
+        &self,
+        request: Request<GetSchemaByIdRequest>,
+    ) -> Result<Response<GetSchemaByIdResponse>, Status> {
+        let call = || {
+            reader(&request, &self.control)?;
+            let state = self.control.state();
+            let found = state.registry.schema(SchemaId(request.get_ref().id)).ok_or_else(not_found)?;
+            Ok(Response::new(GetSchemaByIdResponse { schema: Some(schemas::to_wire(found)) }))
+        };
+        counted(&self.metrics, "GetSchemaById", call())
+    }
+
+    async fn find_schema(&self, request: Request<FindSchemaRequest>) -> Result<Response<FindSchemaResponse>, Status> {
+        let call = || {
+            reader(&request, &self.control)?;
+            let (state, asked) = (self.control.state(), request.get_ref());
+            let given = wire::Schema {
+                name: asked.name.clone(),
+                text: asked.text.clone(),
+                references: asked.references.clone(),
+                ..Default::default()
+            };
+            let found = schemas::find(&given, &state, false)
+                .map_err(|refused| status::of_refused_change(&refused))?
+                .ok_or_else(not_found)?;
+            Ok(Response::new(FindSchemaResponse { schema: Some(schemas::to_wire(&found)) }))
+        };
+        counted(&self.metrics, "FindSchema", call())
+    }
+
+    async fn move_schema(&self, request: Request<MoveSchemaRequest>) -> Result<Response<MoveSchemaResponse>, Status> {
+        let call = async {
+            let given = request.get_ref().transition.clone().ok_or_else(|| missing("transition"))?;
+            let result = register(&self.control, &request, Resource::SchemaTransition(given.clone())).await?;
+            let versions = if given.version == 0 { vec![result.version] } else { vec![given.version] };
+            let status = wire::SchemaStatus { subject: given.subject, versions, action: given.action };
+            Ok(Response::new(MoveSchemaResponse { status: Some(status) }))
+        };
+        counted(&self.metrics, "MoveSchema", call.await)
+    }
+
+    async fn set_subject_settings(
+        &self,
+        request: Request<SetSubjectSettingsRequest>,
+    ) -> Result<Response<SetSubjectSettingsResponse>, Status> {
+        let call = async {
+            let given = request.get_ref().settings.clone().ok_or_else(|| missing("settings"))?;
+            let result = register(&self.control, &request, Resource::SubjectSettings(given.clone())).await?;
+            let settings = wire::SubjectSettings { version: result.version, ..given };
+            Ok(Response::new(SetSubjectSettingsResponse { settings: Some(settings) }))
+        };
+        counted(&self.metrics, "SetSubjectSettings", call.await)
+    }
+
+    async fn get_subject_settings(
+        &self,
+        request: Request<GetSubjectSettingsRequest>,
+    ) -> Result<Response<GetSubjectSettingsResponse>, Status> {
+        let call = || {
+            reader(&request, &self.control)?;
+            let (state, name) = (self.control.state(), request.get_ref().subject.as_str());
+            let own = match name {
+                "" => state.registry.settings().clone(),
+                name => state.registry.subject(name).map(|s| s.settings().clone()).unwrap_or_default(),
+            };
+            let in_force = state.registry.settings_in_force(name).into();
+            Ok(Response::new(GetSubjectSettingsResponse {
+                own: Some(schemas::settings_to_wire(name, &own)),
+                in_force: Some(schemas::settings_to_wire(name, &in_force)),
+            }))
+        };
+        counted(&self.metrics, "GetSubjectSettings", call())
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchResponse, Status>> + Send>>;
+
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let call = async {
+            reader(&request, &self.control)?;
+            let after = request.get_ref().after_sequence;
+            if after > self.control.state().head.sequence {
+                return Err(status::of_reason(Reason::PositionOutOfRange));
+            }
+            let watching = Watching {
+                changes: self.control.changes(),
+                control: Arc::clone(&self.control),
+                after,
+                ready: VecDeque::new(),
+            };
+            let stop = self.stop.clone();
+            let stream = futures::stream::try_unfold(watching, move |mut watching| {
+                let stop = stop.clone();
+                async move {
+                    tokio::select! {
+                        next = watching.next() => Ok(Some((next?, watching))),
+                        () = stop.cancelled() => Err(status::of_reason(Reason::ShuttingDown)),
+                    }
+                }
+            });
+            Ok(Response::new(Box::pin(stream) as Self::WatchStream))
+        };
+        counted(&self.metrics, "Watch", call.await)
+    }
+}
+
+impl Registry {
+    /// A version of a subject; 0: the newest.
+    fn version(&self, name: &str, number: u32) -> Result<wire::Schema, Status> {
+        let state = self.control.state();
+        let subject = state.registry.subject(name).ok_or_else(not_found)?;
+        let found = match number {
+            0 => subject.newest(Use::Registering),
+            number => subject.version(number),
+        };
+        found.map(|version| schemas::to_wire(version)).ok_or_else(not_found)
+    }
+}
+
+fn without_text(version: &Version) -> wire::Schema {
+    wire::Schema { text: String::new(), ..schemas::to_wire(version) }
+}
+
+/// A watcher and what it has not been told yet: at most what one fetch brings.
+struct Watching {
+    control: Arc<Control>,
+    changes: watch::Receiver<Head>,
+    after: u64,
+    ready: VecDeque<WatchResponse>,
+}
+
+impl Watching {
+    /// The next event. Safe to drop: nothing is taken before it is returned.
+    async fn next(&mut self) -> Result<WatchResponse, Status> {
+        loop {
+            if let Some(next) = self.ready.pop_front() {
+                self.after = next.sequence;
+                return Ok(next);
+            }
+            self.changes.borrow_and_update();
+            let events = self.control.events(self.after).await.map_err(status::of_reason)?;
+            self.ready.extend(events.into_iter().map(|(event, hash)| {
+                let (author, changes) = match event.kind {
+                    Some(Kind::ChangeSetApplied(applied)) => {
+                        let changes = applied.resources.iter().filter_map(ldop_control::check::identity);
+                        let changes =
+                            changes.map(|((kind, id), version)| WatchedChange { kind: kind.to_owned(), id, version });
+                        (applied.author.clone(), changes.collect())
+                    }
+                    _ => (String::new(), Vec::new()),
+                };
+                let (sequence, time_ms) = (event.sequence, event.time_ms);
+                WatchResponse { sequence, hash: hash.to_vec(), time_ms, author, changes }
+            }));
+            if self.ready.is_empty() && self.changes.changed().await.is_err() {
+                return Err(status::of_reason(Reason::ShuttingDown));
+            }
+        }
     }
 }

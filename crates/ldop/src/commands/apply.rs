@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     fn schema(name: &str, bytes: usize) -> (Place, Change) {
-        let schema = Schema { name: name.to_owned(), version: 0, text: "x".repeat(bytes) };
+        let schema = Schema { name: name.to_owned(), text: "x".repeat(bytes), ..Default::default() };
         (Place::file(name), Change { resource: Some(Resource::Schema(schema)) })
     }
 

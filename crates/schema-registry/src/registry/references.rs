@@ -52,8 +52,7 @@ const SCHEMAS: [&str; 16] = [
     "unevaluatedProperties",
 ];
 /// Keywords that hold schemas by name.
-const MAPS: [&str; 6] =
-    ["$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"];
+const MAPS: [&str; 6] = ["$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"];
 
 /// The text with everything it refers to; the text as it is when it refers to nothing.
 ///

@@ -100,3 +100,15 @@ impl Settings {
         }
     }
 }
+
+impl From<SettingsInForce> for Settings {
+    fn from(all: SettingsInForce) -> Self {
+        Self {
+            version: 0,
+            compatibility: Some(all.compatibility),
+            policy: Some(all.policy),
+            mode: Some(all.mode),
+            approval: Some(all.approval),
+        }
+    }
+}

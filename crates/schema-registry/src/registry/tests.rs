@@ -123,13 +123,9 @@ fn a_version_others_refer_to_is_not_deleted() {
     let document = parser.parse(text.as_bytes()).expect("well-formed");
     let hash = ContentHash::of(&document, std::slice::from_ref(&reference), &Metadata::default());
     let mut person = Version::clone(registry.schema(SchemaId(1)).expect("registered"));
-    person =
-        Version { subject: name("person"), id: SchemaId(2), hash, references: Arc::new([reference]), ..person };
+    person = Version { subject: name("person"), id: SchemaId(2), hash, references: Arc::new([reference]), ..person };
     registry.put_version(person);
-    assert_eq!(
-        step(&mut registry, "address", 1, Action::Delete, "an"),
-        Err(StepError::Referenced { version: 1 })
-    );
+    assert_eq!(step(&mut registry, "address", 1, Action::Delete, "an"), Err(StepError::Referenced { version: 1 }));
     step(&mut registry, "person", 1, Action::Delete, "an").expect("nobody refers to it");
     step(&mut registry, "address", 1, Action::Delete, "an").expect("nobody does any more");
 }
@@ -141,8 +137,10 @@ fn referred_schemas_are_set_into_the_text() {
         "$defs": {"code": {"type": "string", "const": {"$ref": "#/not/a/reference"}}}}"##;
     register(&mut registry, "địa chỉ", address);
     let reference = Reference { name: "address.json".into(), subject: name("địa chỉ"), version: 1 };
-    let load = |reference: &Reference| registry.subject(reference.subject.as_str())?.version(reference.version).cloned();
-    let text = r#"{"properties": {"home": {"$ref": "address.json#/properties/commune"}, "work": {"$ref": "address.json"}}}"#;
+    let load =
+        |reference: &Reference| registry.subject(reference.subject.as_str())?.version(reference.version).cloned();
+    let text =
+        r#"{"properties": {"home": {"$ref": "address.json#/properties/commune"}, "work": {"$ref": "address.json"}}}"#;
     let bundled = references::bundle(text, std::slice::from_ref(&reference), load).expect("everything is there");
     let bundled: serde_json::Value = serde_json::from_str(&bundled).expect("JSON");
     let validator = jsonschema::draft202012::new(&bundled);

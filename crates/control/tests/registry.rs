@@ -1,0 +1,219 @@
+//! Schemas through the control log: ids, states, settings, references, and what a replay makes of them.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use ldop_contract::{
+    control::v1::{ApplyChangeSetRequest, ApplyChangeSetResponse, Change, ChangeEffect, change::Resource},
+    registry::v1::{self as wire, SchemaAction},
+};
+use ldop_control::{Control, Options, Refused};
+use ldop_log::{
+    MessageLog, NewEntry, Partition, TopicName, TopicSpec,
+    embedded::{self, EmbeddedLog},
+};
+use ldop_schema_registry::registry::{SchemaId, State};
+use ldop_types::{Reason, Stage, TimestampMs};
+
+const AN: &str = "operator so-khcn/an";
+const BINH: &str = "operator so-khcn/binh";
+
+fn log(dir: &Path) -> Arc<dyn MessageLog> {
+    EmbeddedLog::open(embedded::Config::new(dir.join("log"))).expect("a log opens")
+}
+
+async fn open(dir: &Path) -> Arc<Control> {
+    let options = Options { dir: dir.to_owned(), node_id: [7; 16], deadline: Duration::from_secs(30) };
+    Control::open(log(dir), options).await.expect("a control log opens")
+}
+
+async fn apply(control: &Control, by: &str, changes: Vec<Resource>) -> Result<ApplyChangeSetResponse, Refused> {
+    let changes = changes.into_iter().map(|resource| Change { resource: Some(resource) }).collect();
+    let request =
+        ApplyChangeSetRequest { change_id: rand::random::<[u8; 16]>().to_vec(), changes, ..Default::default() };
+    control.apply(by, request).await
+}
+
+fn element() -> Resource {
+    Resource::Element(wire::Element {
+        id: "reference.name".into(),
+        name_vi: "Tên".into(),
+        r#type: wire::ValueType::String.into(),
+        sensitivity: wire::Sensitivity::None.into(),
+        source: "test".into(),
+        ..Default::default()
+    })
+}
+
+/// A schema whose only property has a greatest length.
+fn schema(name: &str, length: u32) -> wire::Schema {
+    let text = format!(
+        r#"{{"type": "object", "additionalProperties": false, "properties": {{
+            "name": {{"type": "string", "maxLength": {length}, "x-ldop-element": "reference.name"}}}}}}"#
+    );
+    wire::Schema { name: name.into(), text, ..Default::default() }
+}
+
+fn step(subject: &str, version: u32, action: SchemaAction) -> Resource {
+    Resource::SchemaTransition(wire::SchemaTransition { subject: subject.into(), version, action: action.into() })
+}
+
+fn settings(subject: &str, change: impl FnOnce(&mut wire::SubjectSettings)) -> Resource {
+    let mut settings = wire::SubjectSettings { subject: subject.into(), ..Default::default() };
+    change(&mut settings);
+    Resource::SubjectSettings(settings)
+}
+
+fn refusal(result: Result<ApplyChangeSetResponse, Refused>) -> Reason {
+    result.expect_err("refused").reason
+}
+
+fn in_use(control: &Control, name: &str) -> [Option<u32>; 2] {
+    [Stage::Testing, Stage::Live].map(|stage| control.state().schema(name, stage).map(|schema| schema.version))
+}
+
+#[tokio::test]
+async fn a_draft_is_approved_by_someone_else_before_it_checks_live_records() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = open(dir.path()).await;
+    let required = settings("", |s| s.approval = wire::ApprovalRule::Required.into());
+    apply(&control, AN, vec![element(), required, Resource::Schema(schema("a", 10))]).await.expect("applied");
+    assert_eq!(in_use(&control, "a"), [Some(1), None]);
+    let approve = || vec![step("a", 1, SchemaAction::Approve)];
+    assert_eq!(refusal(apply(&control, AN, approve()).await), Reason::ApprovedByItsAuthor);
+    apply(&control, BINH, approve()).await.expect("by someone else");
+    assert_eq!(in_use(&control, "a"), [Some(1), Some(1)]);
+    assert_eq!(refusal(apply(&control, BINH, approve()).await), Reason::SchemaStateUnfit);
+    apply(&control, AN, vec![Resource::Schema(schema("a", 20))]).await.expect("applied");
+    assert_eq!(in_use(&control, "a"), [Some(2), Some(1)], "the new one in testing, the approved one live");
+    let state = control.state();
+    let first = state.registry.subject("a").and_then(|s| s.version(1)).expect("there").clone();
+    assert_eq!((first.state, &*first.author), (State::Approved, AN));
+    assert_eq!(first.decided.as_ref().map(|(who, _)| &**who), Some(BINH));
+}
+
+#[tokio::test]
+async fn everything_is_the_same_after_a_replay() {
+    let dir = tempfile::tempdir().expect("folder");
+    let before = {
+        let control = open(dir.path()).await;
+        let shared = wire::Schema {
+            references: vec![wire::SchemaReference { name: "a.json".into(), subject: "a".into(), version: 1 }],
+            text: r#"{"type": "object", "properties": {"a": {"$ref": "a.json"}}}"#.into(),
+            metadata: Some(wire::SchemaMetadata {
+                properties: vec![wire::MetadataProperty { key: "owner".into(), value: "Sở Tư pháp".into() }],
+                ..Default::default()
+            }),
+            ..schema("b", 1)
+        };
+        // The reference is to a schema of the same change set.
+        let changes = vec![element(), Resource::Schema(schema("a", 10)), Resource::Schema(shared.clone())];
+        let applied = apply(&control, AN, changes).await.expect("applied");
+        let effects: Vec<_> = applied.results.iter().map(|r| (r.kind.as_str(), r.version, r.effect())).collect();
+        let created = ChangeEffect::Created;
+        assert_eq!(effects, [("element", 1, created), ("schema", 1, created), ("schema", 1, created)]);
+        let again = apply(&control, BINH, vec![Resource::Schema(shared)]).await.expect("applied");
+        assert_eq!(again.results[0].effect(), ChangeEffect::Unchanged);
+        assert_eq!(
+            refusal(apply(&control, AN, vec![step("a", 1, SchemaAction::Delete)]).await),
+            Reason::SchemaReferenced
+        );
+        apply(&control, AN, vec![step("b", 0, SchemaAction::Delete), step("a", 0, SchemaAction::Delete)])
+            .await
+            .expect("in order");
+        apply(&control, AN, vec![step("b", 1, SchemaAction::DeletePermanently)]).await.expect("was deleted softly");
+        let read_only = settings("c", |s| s.mode = wire::RegistryMode::Readonly.into());
+        apply(&control, AN, vec![Resource::Schema(schema("c", 10)), read_only]).await.expect("applied");
+        assert_eq!(
+            refusal(apply(&control, AN, vec![Resource::Schema(schema("c", 11))]).await),
+            Reason::SubjectReadOnly
+        );
+        control.state()
+    };
+    let after = open(dir.path()).await.state();
+    assert_eq!(after.digest(), before.digest());
+    assert_eq!(after.registry.schema(SchemaId(2)).map(|v| v.references.len()), Some(1), "read back by id for ever");
+    assert_eq!(after.registry.subject("c").and_then(|s| s.version(1)).map(|v| v.id), Some(SchemaId(1)));
+}
+
+#[tokio::test]
+async fn what_is_imported_keeps_its_ids() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = open(dir.path()).await;
+    let import = settings("", |s| s.mode = wire::RegistryMode::Import.into());
+    let given = |length, id, version| Resource::Schema(wire::Schema { id, version, ..schema("a", length) });
+    apply(&control, AN, vec![element(), import, given(10, 70, 5)]).await.expect("applied");
+    assert_eq!(in_use(&control, "a")[1], Some(5));
+    assert_eq!(refusal(apply(&control, AN, vec![given(11, 70, 6)]).await), Reason::DefinitionInvalid);
+    assert_eq!(refusal(apply(&control, AN, vec![given(11, 71, 5)]).await), Reason::DefinitionInvalid);
+    let back = settings("", |s| s.mode = wire::RegistryMode::Readwrite.into());
+    apply(&control, AN, vec![back, given(12, 9, 9)]).await.expect("ids of others count in import mode only");
+    let state = control.state();
+    assert_eq!(state.registry.subject("a").and_then(|s| s.version(6)).map(|v| v.id), Some(SchemaId(71)));
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_is_told_at_once_and_nothing_is_changed() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = open(dir.path()).await;
+    apply(&control, AN, vec![element(), Resource::Schema(schema("a", 10))]).await.expect("applied");
+    let before = control.state().digest();
+    let stray = wire::Schema {
+        references: vec![wire::SchemaReference { name: "x".into(), subject: "none".into(), version: 3 }],
+        text: r#"{"type": "object", "properties": {"a": {"$ref": "x"}}}"#.into(),
+        ..schema("b", 1)
+    };
+    let unbound =
+        wire::Schema { text: r#"{"type":"object","properties":{"a":{"type":"string"}}}"#.into(), ..schema("c", 1) };
+    let bad_name = schema(" d", 1);
+    let broken = wire::Schema { text: "{".into(), ..schema("e", 1) };
+    let changes = [stray, unbound, bad_name, broken].map(Resource::Schema).into_iter();
+    let refused = apply(&control, AN, changes.chain([step("a", 9, SchemaAction::Retire)]).collect()).await;
+    let refused = refused.expect_err("refused");
+    let fields: Vec<_> = refused.problems.iter().map(|problem| problem.field.as_str()).collect();
+    assert_eq!(
+        fields,
+        [
+            "changes[0].schema(b)#/references/x",
+            "changes[1].schema(c)#/properties/a",
+            "changes[2].schema( d).name",
+            "changes[3].schema(e)#",
+            "changes[4].schema_status(a version 9)",
+        ]
+    );
+    assert_eq!(refused.reason, Reason::DefinitionInvalid);
+    assert_eq!(control.state().digest(), before);
+}
+
+/// Events as the release before ids and states wrote them.
+#[tokio::test]
+async fn a_log_of_level_1_replays_to_the_same_state_for_ever() {
+    let dir = tempfile::tempdir().expect("folder");
+    let golden =
+        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/level-1.events")).expect("kept");
+    {
+        let log = log(dir.path());
+        let topic = TopicName::parse("_ldop.control").expect("a name");
+        let spec = TopicSpec { name: topic.clone(), partitions: 1, cleanup: ldop_log::Cleanup::Keep };
+        log.ensure_topics(vec![spec]).await.expect("a topic");
+        let appender = log.appender(Partition { topic, index: 0 }).await.expect("an appender");
+        let mut rest = golden.as_slice();
+        while let Some((length, behind)) = rest.split_first_chunk::<4>() {
+            let (event, behind) = behind.split_at(u32::from_be_bytes(*length) as usize);
+            let value = Some(Bytes::copy_from_slice(event));
+            let entry = NewEntry { key: None, value, headers: Vec::new(), timestamp: TimestampMs(0) };
+            appender.append(vec![entry]).expect("taken").await.expect("durable");
+            rest = behind;
+        }
+    }
+    let control = open(dir.path()).await;
+    let state = control.state();
+    assert_eq!(state.head.sequence, 5);
+    let ids: Vec<_> = state.registry.subjects().flat_map(|(_, s)| s.versions().map(|v| v.id.0)).collect();
+    assert_eq!(ids, [1, 7, 2, 3, 4, 5, 6], "numbered in the order of events");
+    let hex: String = state.digest().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, "cb5d442c774518a97454b30087d03f3613255f7318e719c208de42732b1dd75c");
+    // And it goes on from there.
+    apply(&control, AN, vec![element(), Resource::Schema(schema("new", 1))]).await.expect("applied");
+    assert_eq!(control.state().registry.last_id(), SchemaId(8));
+}
