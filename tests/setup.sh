@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fetches what the tests need beyond cargo: the Kafka broker's jars into target/kafka-libs (or $LDOP_KAFKA_LIBS), and
-# promtool, buf and grpcurl into target/tools. Says nothing when all is there. Needs no questions answered; as root it
+# promtool, buf, grpcurl and Python's Kafka client into target/tools. Says nothing when all is there. Needs no questions answered; as root it
 # installs Java and Maven where apt-get can.
 set -euo pipefail
 
@@ -102,7 +102,21 @@ fetch_grpcurl() {
         || fail "grpcurl: needs Go 1.21 or later to fetch it"
 }
 
+# Python's Kafka client with its serializers, in an environment of its own.
+fetch_python() {
+    local wanted=$root/tests/registry/requirements.txt python=$tools/python
+    cmp -s "$wanted" "$python/.requirements.txt" && return
+    have python3 || apt_install python3 || fail "the registry's tests need Python 3"
+    rm -rf "$python"
+    quiet python3 -m venv "$python" \
+        || { apt_install python3-venv && rm -rf "$python" && quiet python3 -m venv "$python"; } \
+        || fail "the registry's tests need Python's venv module"
+    quiet "$python/bin/pip" install --disable-pip-version-check -r "$wanted" || fail "pip could not fetch confluent-kafka"
+    cp "$wanted" "$python/.requirements.txt"
+}
+
 fetch_kafka
+fetch_python
 fetch_promtool
 fetch_buf
 fetch_grpcurl

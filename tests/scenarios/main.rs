@@ -8,6 +8,7 @@ mod drain;
 mod hostile;
 mod kills;
 mod log_away;
+mod registry;
 mod restored_short;
 mod slow_reader;
 mod takeover;

@@ -81,6 +81,7 @@ pub struct World {
     config: PathBuf,
     grpc: String,
     ops: String,
+    registry: String,
     _turn: Option<SemaphorePermit<'static>>,
 }
 
@@ -120,8 +121,9 @@ impl World {
         pki.issue(&Identity::operator(OPERATOR)?, DEVELOPMENT_TRUST_DOMAIN, days, Overwrite::Never)?;
         let address = || anyhow::Ok(format!("127.0.0.1:{}", ports::free()?));
         let config = folder.join("hub.toml");
-        let world = Self { broker, folder, pki, config, grpc: address()?, ops: address()?, _turn: turn };
-        world.write_config(&world.config, settings, &world.grpc, &world.ops)?;
+        let (grpc, ops, registry) = (address()?, address()?, address()?);
+        let world = Self { broker, folder, pki, config, grpc, ops, registry, _turn: turn };
+        world.configure(settings)?;
         Ok(world)
     }
 
@@ -131,7 +133,7 @@ impl World {
     ///
     /// The file cannot be written.
     pub fn configure(&self, settings: &Settings) -> anyhow::Result<()> {
-        self.write_config(&self.config, settings, &self.grpc, &self.ops)
+        self.write_config(&self.config, settings, &self.grpc, &self.ops, Some(&self.registry))
     }
 
     /// Writes the configuration of a second hub in this world, with ports and a data folder of its own (or that of
@@ -144,11 +146,19 @@ impl World {
         let (grpc, ops) = (format!("127.0.0.1:{}", ports::free()?), format!("127.0.0.1:{}", ports::free()?));
         let config = self.folder.join("second.toml");
         let data_dir = settings.data_dir.clone().or_else(|| Some(self.folder.join("data-second")));
-        self.write_config(&config, &Settings { data_dir, ..settings.clone() }, &grpc, &ops)?;
+        self.write_config(&config, &Settings { data_dir, ..settings.clone() }, &grpc, &ops, None)?;
         Ok((config, grpc, ops))
     }
 
-    fn write_config(&self, path: &Path, settings: &Settings, grpc: &str, ops: &str) -> anyhow::Result<()> {
+    fn write_config(
+        &self,
+        path: &Path,
+        settings: &Settings,
+        grpc: &str,
+        ops: &str,
+        registry: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let registry = registry.map(|address| format!("registry = \"{address}\"\n")).unwrap_or_default();
         let data_dir = settings.data_dir.clone().unwrap_or_else(|| self.data_dir());
         let log = match &self.broker {
             None => format!("engine = \"embedded\"\n[log.embedded]\n{}\n", settings.embedded),
@@ -158,7 +168,7 @@ impl World {
             ),
         };
         let text = format!(
-            "[node]\ndata_dir = \"{}\"\n[listen]\ngrpc = \"{grpc}\"\nops = \"{ops}\"\n[tls]\nca = \"pki/ca.crt\"\n\
+            "[node]\ndata_dir = \"{}\"\n[listen]\ngrpc = \"{grpc}\"\nops = \"{ops}\"\n{registry}[tls]\nca = \"pki/ca.crt\"\n\
              cert = \"pki/server.crt\"\nkey = \"pki/server.key\"\ntrust_domain = \"{DEVELOPMENT_TRUST_DOMAIN}\"\n\
              [log]\n{log}\n{}\n",
             data_dir.display(),
@@ -338,6 +348,12 @@ impl World {
     #[must_use]
     pub fn ops(&self) -> &str {
         &self.ops
+    }
+
+    /// Address of the registry's REST interface.
+    #[must_use]
+    pub fn registry(&self) -> &str {
+        &self.registry
     }
 
     /// Fails when the hub has panicked.

@@ -1,9 +1,11 @@
-//! The hub's door: gRPC with mutual TLS for systems and operators, HTTP for those who watch it.
+//! The hub's doors: gRPC with mutual TLS for systems and operators, the schema registry over HTTPS, HTTP for those who
+//! watch.
 //!
 //! - [`identity`]: who the peer is, from the URI SAN of its certificate.
 //! - [`listener`]: TLS handshakes, bounded in number and time.
 //! - [`status`]: the one file where a [`Reason`](ldop_types::Reason) becomes a gRPC status with its details.
 //! - [`services`]: exchange, registry, catalogue and control.
+//! - [`rest`]: the registry's REST interface, for existing Kafka tools.
 //! - [`ops`]: `/metrics`, `/livez`, `/readyz`.
 //! - [`server`]: puts them together and drains them.
 //!
@@ -14,6 +16,7 @@ pub mod identity;
 pub mod listener;
 pub mod metrics;
 pub mod ops;
+pub mod rest;
 pub mod server;
 pub mod services;
 pub mod status;

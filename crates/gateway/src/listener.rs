@@ -40,6 +40,13 @@ pub struct Connection {
     _place: OwnedSemaphorePermit,
 }
 
+impl Connection {
+    /// Who is at the other end.
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
         self.metrics.connections.dec();
@@ -88,7 +95,7 @@ impl AsyncWrite for Connection {
 
 /// How connections are accepted.
 pub struct Acceptor {
-    /// TLS with client certificates required.
+    /// TLS; whether client certificates are required is its matter.
     pub tls: TlsAcceptor,
     /// Trust domain of identities.
     pub trust_domain: String,

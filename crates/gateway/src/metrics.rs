@@ -11,6 +11,8 @@ pub struct Metrics {
     pub refused: IntCounterVec,
     /// Calls by method and result: `OK` or the reason.
     pub calls: IntCounterVec,
+    /// Requests of the registry's REST interface by method, path and status.
+    pub registry_requests: IntCounterVec,
     /// When certificates end, seconds since 1970: `server`, `ca`.
     pub certificate_not_after: IntGaugeVec,
 }
@@ -23,7 +25,7 @@ impl Metrics {
     /// A name is taken.
     pub fn new(registry: &Registry, version: &str, engine: &str) -> Result<Self, prometheus::Error> {
         let metrics = Self {
-            connections: IntGauge::new("ldop_connections", "Open gRPC connections.")?,
+            connections: IntGauge::new("ldop_connections", "Open connections, gRPC and registry.")?,
             refused: IntCounterVec::new(
                 Opts::new("ldop_connections_refused_total", "Connections refused before any call, by cause."),
                 &["cause"],
@@ -31,6 +33,13 @@ impl Metrics {
             calls: IntCounterVec::new(
                 Opts::new("ldop_calls_total", "Calls by method and result: OK, or the reason of the refusal."),
                 &["method", "result"],
+            )?,
+            registry_requests: IntCounterVec::new(
+                Opts::new(
+                    "ldop_registry_requests_total",
+                    "Requests of the registry's REST interface by method, path and HTTP status.",
+                ),
+                &["method", "path", "status"],
             )?,
             certificate_not_after: IntGaugeVec::new(
                 Opts::new(
@@ -43,6 +52,7 @@ impl Metrics {
         registry.register(Box::new(metrics.connections.clone()))?;
         registry.register(Box::new(metrics.refused.clone()))?;
         registry.register(Box::new(metrics.calls.clone()))?;
+        registry.register(Box::new(metrics.registry_requests.clone()))?;
         registry.register(Box::new(metrics.certificate_not_after.clone()))?;
         let build =
             IntGaugeVec::new(Opts::new("ldop_build_info", "Build and engine; always 1."), &["version", "engine"])?;

@@ -20,9 +20,10 @@ use tracing::{error, info, warn};
 
 use crate::{
     identity,
-    listener::Acceptor,
+    listener::{Acceptor, Peer},
     metrics::Metrics,
     ops::{self, Ops},
+    rest::{self, Accepted, Rest, credentials::Credentials},
     services::{Budget, Catalog, ControlPlane, ExchangeService, RegistryService},
 };
 
@@ -44,6 +45,10 @@ pub struct Config {
     pub grpc: SocketAddr,
     /// Where the operators' endpoints listen.
     pub ops: SocketAddr,
+    /// Where the registry's REST interface listens; none: it is off.
+    pub registry: Option<SocketAddr>,
+    /// TOML file with names and secrets for the REST interface; none: certificates only.
+    pub registry_credentials: Option<PathBuf>,
     /// PEM file with the authorities client certificates must come from.
     pub ca: PathBuf,
     /// PEM file with the hub's certificate chain.
@@ -77,6 +82,14 @@ pub enum StartError {
         /// What is wrong.
         detail: String,
     },
+    /// The credentials file cannot be read.
+    #[error("registry.credentials {path}: {detail}")]
+    Credentials {
+        /// Path.
+        path: String,
+        /// What is wrong.
+        detail: String,
+    },
     /// Certificate and key do not fit, or the authorities are unusable.
     #[error("TLS settings: {0}")]
     Tls(String),
@@ -102,6 +115,8 @@ pub struct Gateway {
     pub grpc: SocketAddr,
     /// Where the operators' endpoints listen.
     pub ops: SocketAddr,
+    /// Where the registry's REST interface listens.
+    pub registry: Option<SocketAddr>,
     exchange: Arc<Exchange>,
     health: tonic_health::server::HealthReporter,
     /// Stops accepting connections and ends streams.
@@ -120,8 +135,17 @@ impl Gateway {
     /// See [`StartError`]; nothing is left running then.
     pub async fn start(config: Config, exchange: Arc<Exchange>, registry: Registry) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new(&registry, config.version, exchange.engine().name)?);
-        let tls = tls(&config, &metrics)?;
+        let tls = Tls::read(&config, &metrics)?;
+        let credentials = match &config.registry_credentials {
+            None => Credentials::default(),
+            Some(path) => Credentials::read(path)
+                .map_err(|detail| StartError::Credentials { path: path.display().to_string(), detail })?,
+        };
         let (grpc_listener, grpc) = bind(config.grpc).await?;
+        let rest_listener = match config.registry {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
         let (ops_listener, ops) = bind(config.ops).await?;
         let stop = CancellationToken::new();
         let stop_ops = CancellationToken::new();
@@ -176,8 +200,32 @@ impl Gateway {
                 metrics: Arc::clone(&metrics),
             }));
 
-        let acceptor = Acceptor { tls, trust_domain: config.trust_domain, connections: config.connections, metrics };
-        let accepted = acceptor.run(grpc_listener, stop.clone(), &others);
+        let acceptor = |tls| Acceptor {
+            tls,
+            trust_domain: config.trust_domain.clone(),
+            connections: config.connections,
+            metrics: Arc::clone(&metrics),
+        };
+        let registry_address = rest_listener.as_ref().map(|(_, address)| *address);
+        if let Some((listener, address)) = rest_listener {
+            let accepted = acceptor(tls.acceptor(false, b"http/1.1")?).run(listener, stop.clone(), &others);
+            let rest = Rest {
+                control: Arc::clone(&exchange.control),
+                credentials: Arc::new(credentials),
+                metrics: Arc::clone(&metrics),
+            };
+            let service = rest::router(rest).into_make_service_with_connect_info::<Peer>();
+            let stopped = stop.clone();
+            connections.spawn(async move {
+                let served = axum::serve(Accepted(accepted), service)
+                    .with_graceful_shutdown(async move { stopped.cancelled().await });
+                if let Err(error) = served.await {
+                    error!(%error, "registry's REST interface ended");
+                }
+            });
+            info!(registry = %address, "registry's REST interface open");
+        }
+        let accepted = acceptor(tls.acceptor(true, b"h2")?).run(grpc_listener, stop.clone(), &others);
         let accepted =
             futures::stream::unfold(accepted, |mut accepted| async { Some((accepted.recv().await?, accepted)) });
         let stopped = stop.clone();
@@ -196,7 +244,8 @@ impl Gateway {
                 error!(%error, "operators' endpoints ended");
             }
         });
-        let gateway = Self { grpc, ops, exchange, health, stop, stop_ops, connections, others };
+        let gateway =
+            Self { grpc, ops, registry: registry_address, exchange, health, stop, stop_ops, connections, others };
         gateway.report_health(true).await;
         info!(%grpc, %ops, "serving");
         Ok(gateway)
@@ -241,48 +290,62 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartErr
     Ok((listener, bound))
 }
 
-fn tls(config: &Config, metrics: &Metrics) -> Result<TlsAcceptor, StartError> {
-    let pem = |what: &'static str, path: &PathBuf| {
-        let path_text = path.display().to_string();
-        fs::read(path).map_err(|error| StartError::Pem { what, path: path_text, detail: error.to_string() })
-    };
-    let bad = |what: &'static str, path: &PathBuf, detail: String| StartError::Pem {
-        what,
-        path: path.display().to_string(),
-        detail,
-    };
-    let certificates = |what: &'static str, path: &PathBuf| -> Result<Vec<CertificateDer<'static>>, StartError> {
-        let bytes = pem(what, path)?;
-        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-        match found {
-            Ok(found) if !found.is_empty() => Ok(found),
-            Ok(_) => Err(bad(what, path, "holds no certificate".into())),
-            Err(error) => Err(bad(what, path, error.to_string())),
+/// What the hub shows and whom it trusts.
+struct Tls {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    roots: Arc<RootCertStore>,
+}
+
+impl Tls {
+    fn read(config: &Config, metrics: &Metrics) -> Result<Self, StartError> {
+        let pem = |what: &'static str, path: &PathBuf| {
+            let path_text = path.display().to_string();
+            fs::read(path).map_err(|error| StartError::Pem { what, path: path_text, detail: error.to_string() })
+        };
+        let bad = |what: &'static str, path: &PathBuf, detail: String| StartError::Pem {
+            what,
+            path: path.display().to_string(),
+            detail,
+        };
+        let certificates = |what: &'static str, path: &PathBuf| -> Result<Vec<CertificateDer<'static>>, StartError> {
+            let bytes = pem(what, path)?;
+            let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+            match found {
+                Ok(found) if !found.is_empty() => Ok(found),
+                Ok(_) => Err(bad(what, path, "holds no certificate".into())),
+                Err(error) => Err(bad(what, path, error.to_string())),
+            }
+        };
+        let authorities = certificates("tls.ca", &config.ca)?;
+        let chain = certificates("tls.cert", &config.cert)?;
+        let key = PrivateKeyDer::from_pem_slice(&pem("tls.key", &config.key)?)
+            .map_err(|error| bad("tls.key", &config.key, error.to_string()))?;
+        for (label, certificate) in [("ca", authorities.first()), ("server", chain.first())] {
+            if let Some(ends) = certificate.and_then(|der| identity::not_after(der)) {
+                metrics.certificate_not_after.with_label_values(&[label]).set(ends);
+            }
         }
-    };
-    let authorities = certificates("tls.ca", &config.ca)?;
-    let chain = certificates("tls.cert", &config.cert)?;
-    let key = PrivateKeyDer::from_pem_slice(&pem("tls.key", &config.key)?)
-        .map_err(|error| bad("tls.key", &config.key, error.to_string()))?;
-    for (label, certificate) in [("ca", authorities.first()), ("server", chain.first())] {
-        if let Some(ends) = certificate.and_then(|der| identity::not_after(der)) {
-            metrics.certificate_not_after.with_label_values(&[label]).set(ends);
+        let mut roots = RootCertStore::empty();
+        for authority in authorities {
+            roots.add(authority).map_err(|error| bad("tls.ca", &config.ca, error.to_string()))?;
         }
+        Ok(Self { chain, key, roots: Arc::new(roots) })
     }
-    let mut roots = RootCertStore::empty();
-    for authority in authorities {
-        roots.add(authority).map_err(|error| bad("tls.ca", &config.ca, error.to_string()))?;
+
+    /// Handshakes of one protocol; client certificates are required, or taken where shown.
+    fn acceptor(&self, certificate_required: bool, protocol: &[u8]) -> Result<TlsAcceptor, StartError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&self.roots), Arc::clone(&provider));
+        let verifier = if certificate_required { verifier } else { verifier.allow_unauthenticated() };
+        let verifier = verifier.build().map_err(|error| StartError::Tls(error.to_string()))?;
+        let mut server = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| StartError::Tls(error.to_string()))?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(self.chain.clone(), self.key.clone_key())
+            .map_err(|error| StartError::Tls(format!("certificate and key: {error}")))?;
+        server.alpn_protocols = vec![protocol.to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(server)))
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-        .build()
-        .map_err(|error| StartError::Tls(error.to_string()))?;
-    let mut server = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| StartError::Tls(error.to_string()))?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)
-        .map_err(|error| StartError::Tls(format!("certificate and key: {error}")))?;
-    server.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(server)))
 }

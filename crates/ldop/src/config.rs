@@ -27,6 +27,8 @@ pub struct Config {
     pub listen: Listen,
     /// `[tls]`
     pub tls: Tls,
+    /// `[registry]`
+    pub registry: Registry,
     /// `[log]`
     pub log: LogEngine,
     /// `[limits]`
@@ -51,6 +53,15 @@ pub struct Listen {
     pub grpc: SocketAddr,
     /// HTTP without TLS for /metrics, /livez and /readyz. Default 127.0.0.1:9443; keep it off public networks.
     pub ops: SocketAddr,
+    /// The schema registry's REST interface, HTTPS. Default: off.
+    pub registry: Option<SocketAddr>,
+}
+
+/// `[registry]`: the schema registry's REST interface.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    /// TOML file with names and secrets of clients that have no certificate; `ldop registry credential` makes entries.
+    pub credentials: Option<PathBuf>,
 }
 
 /// `[tls]`: who the hub is and whom it trusts.

@@ -191,6 +191,8 @@ fn gateway_config(config: &Config) -> ldop_gateway::Config {
     ldop_gateway::Config {
         grpc: config.listen.grpc,
         ops: config.listen.ops,
+        registry: config.listen.registry,
+        registry_credentials: config.registry.credentials.clone(),
         ca: config.tls.ca.clone(),
         cert: config.tls.cert.clone(),
         key: config.tls.key.clone(),
@@ -261,8 +263,9 @@ fn kafka_options(settings: &KafkaLog, max_entry_bytes: usize, in_flight_bytes: u
 }
 
 fn write_ready(path: &Path, gateway: &Gateway) -> io::Result<()> {
-    let text =
-        format!("{{\"grpc\":\"{}\",\"ops\":\"{}\",\"pid\":{}}}\n", gateway.grpc, gateway.ops, std::process::id());
+    let registry = gateway.registry.map(|address| format!("\"registry\":\"{address}\",")).unwrap_or_default();
+    let (grpc, ops, pid) = (gateway.grpc, gateway.ops, std::process::id());
+    let text = format!("{{\"grpc\":\"{grpc}\",\"ops\":\"{ops}\",{registry}\"pid\":{pid}}}\n");
     // Renamed into place, so that whoever waits for the file never reads half of it.
     let temporary: PathBuf = path.with_extension("tmp");
     fs::write(&temporary, text)?;

@@ -123,6 +123,18 @@ impl Registry {
         self.contents.get(hash).copied()
     }
 
+    /// The first version registered with the content of a GUID, as [`ContentHash::guid`] writes it.
+    #[must_use]
+    pub fn by_guid(&self, guid: &str) -> Option<&Arc<Version>> {
+        // The bytes before the version of the UUID are those of the hash.
+        let digits: String = guid.chars().filter(|c| *c != '-').take(12).collect();
+        let mut from = [0; 32];
+        from[..6].copy_from_slice(&u64::from_str_radix(&digits, 16).ok()?.to_be_bytes()[2..]);
+        let near = self.contents.range(ContentHash(from)..).take_while(|(hash, _)| hash.0[..6] == from[..6]);
+        let mut found = near.filter(|(hash, _)| hash.guid() == guid);
+        found.next().and_then(|(_, id)| self.schema(*id))
+    }
+
     /// The greatest id given so far.
     #[must_use]
     pub fn last_id(&self) -> SchemaId {

@@ -11,7 +11,7 @@ use ldop_definitions::reading::{Table, duration, in_range, size, text, unsigned}
 
 use super::{
     ClientSection, Config, Drain, EmbeddedLog, KafkaCompression, KafkaLog, KafkaSasl, KafkaSecurity, Limits, Listen,
-    LogEngine, LogFormat, LogLevel, Logging, Node, Tls,
+    LogEngine, LogFormat, LogLevel, Logging, Node, Registry, Tls,
 };
 
 const KIB: u64 = 1 << 10;
@@ -51,11 +51,12 @@ pub(super) fn hub(root: &Table<'_>, folder: &Path) -> Option<Config> {
     let node = node(root.table("node"), folder);
     let listen = listen(root.table("listen"));
     let tls = tls(root.table("tls"), folder);
+    let registry = registry(root.table("registry"), folder);
     let log = log(root.table("log"), folder);
     let limits = limits(root.table("limits"));
     let drain = drain(root.table("drain"));
     let logging = logging(root.table("logging"));
-    Some(Config { node: node?, listen, tls: tls?, log: log?, limits, drain, logging })
+    Some(Config { node: node?, listen, tls: tls?, registry, log: log?, limits, drain, logging })
 }
 
 fn node(table: Table<'_>, folder: &Path) -> Option<Node> {
@@ -69,9 +70,15 @@ fn listen(table: Table<'_>) -> Listen {
         let expected = "an IP address with port, such as \"127.0.0.1:7443\" or \"[::1]:7443\"";
         table.optional(key, expected, |v| v.as_str()?.parse().ok()).unwrap_or(default)
     };
-    let listen = Listen { grpc: address("grpc", GRPC), ops: address("ops", OPS) };
-    if listen.grpc == listen.ops && listen.grpc.port() != 0 {
+    let off = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+    let registry = table.has("registry").then(|| address("registry", off));
+    let listen = Listen { grpc: address("grpc", GRPC), ops: address("ops", OPS), registry };
+    let same = |one: SocketAddr, other: SocketAddr| one == other && one.port() != 0;
+    if same(listen.grpc, listen.ops) {
         table.problem("ops", "the same address as listen.grpc", "another port");
+    }
+    if listen.registry.is_some_and(|registry| same(registry, listen.grpc) || same(registry, listen.ops)) {
+        table.problem("registry", "the same address as listen.grpc or listen.ops", "another port");
     }
     table.finish();
     listen
@@ -84,6 +91,13 @@ fn tls(table: Table<'_>, folder: &Path) -> Option<Tls> {
     let trust_domain = table.required("trust_domain", expected, |v| text(v).filter(|t| ldop_pki::is_trust_domain(t)));
     table.finish();
     Some(Tls { ca: ca?, cert: cert?, key: key?, trust_domain: trust_domain? })
+}
+
+fn registry(table: Table<'_>, folder: &Path) -> Registry {
+    let credentials =
+        table.optional("credentials", "a TOML file, such as \"registry-credentials.toml\"", path_in(folder));
+    table.finish();
+    Registry { credentials }
 }
 
 fn log(table: Table<'_>, folder: &Path) -> Option<LogEngine> {

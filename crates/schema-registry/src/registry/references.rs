@@ -73,17 +73,19 @@ pub fn bundle(
     let taken: Vec<String> =
         root.get("$defs").and_then(Value::as_object).into_iter().flat_map(|defs| defs.keys().cloned()).collect();
     bundler.rewrite(&mut root, &mut String::new(), None, references);
+    // Those the text makes no use of count too: deleting one must not be a surprise later.
+    for reference in references {
+        if load(reference).is_none() {
+            bundler.missing(reference);
+        }
+    }
     let mut parts = Map::new();
     while let Some((key, reference)) = bundler.waiting.pop_front() {
         let place = format!("/references/{}", reference.name);
         let Some(version) = load(&reference) else {
-            bundler.refuse(
-                place,
-                Text::new(
-                    format!("chưa đăng ký phiên bản {} của {}", reference.version, reference.subject),
-                    format!("version {} of {} is not registered", reference.version, reference.subject),
-                ),
-            );
+            if !references.contains(&reference) {
+                bundler.missing(&reference);
+            }
             continue;
         };
         let mut part = parse(&version.text)?;
@@ -158,6 +160,15 @@ impl Bundler {
                 "register the schema referred to first, and give its name, subject and version in references",
             ),
         });
+    }
+
+    fn missing(&mut self, reference: &Reference) {
+        let Reference { name, subject, version } = reference;
+        let message = Text::new(
+            format!("chưa đăng ký phiên bản {version} của {subject}"),
+            format!("version {version} of {subject} is not registered"),
+        );
+        self.refuse(format!("/references/{name}"), message);
     }
 
     /// Leads every `$ref` of a schema into the bundle. Recurses at most as deep as the parser's limit allows.
