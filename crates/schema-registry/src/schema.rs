@@ -31,7 +31,7 @@ pub const CHECKS_KEYWORD: &str = "x-ldop-checks";
 /// record that is wrong everywhere must not make as many walks as it has values.
 const MAX_EXPLAINED: usize = 1_000;
 /// What a schema may hold at most.
-const SCHEMA_LIMITS: Limits = Limits { bytes: 1 << 20, depth: 64, values: 50_000 };
+pub(crate) const SCHEMA_LIMITS: Limits = Limits { bytes: 1 << 20, depth: 64, values: 50_000 };
 
 /// A schema version bound to a snapshot of the dictionary. Cheap to clone.
 #[derive(Clone)]
