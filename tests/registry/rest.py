@@ -168,6 +168,35 @@ def settings(door):
     door.expect("DELETE", "/mode/moved", 200, {"mode": "IMPORT"})
 
 
+def compatibility(door):
+    def closed(**properties):
+        return schema(title="evolving", properties={"full_name": NAME, **properties})
+
+    sex = {"type": "string", "x-ldop-element": "person.sex"}
+    path = "/compatibility/subjects/evolving/versions"
+    door.expect("POST", path + "/latest", 200, {"is_compatible": True}, given(closed()))
+    door.expect("POST", path, 200, {"is_compatible": True}, given(closed()))
+    door.expect("POST", path + "/1", 404, 40402, given(closed()))
+    door.expect("POST", "/subjects/evolving/versions", 200, {"version": 1}, given(closed()))
+    door.expect("POST", path + "/latest", 200, {"is_compatible": True}, given(closed(sex=sex)))
+    told = door.expect("POST", path + "/latest?verbose=true", 200, {"is_compatible": False},
+                       given(schema(title="evolving", required=["full_name"])))
+    assert any("REQUIRED" in message and "/required" in message for message in told["messages"]), told
+    door.expect("POST", path + "/x", 422, 42202, given(closed()))
+    door.expect("POST", path + "/1", 422, 42201, given("{"))
+    told = door.expect("POST", path + "/1?verbose=true", 200, {"is_compatible": False}, given("{"))
+    assert told["messages"], told
+    refused = door.expect("POST", "/subjects/evolving/versions", 409, 40901, given(schema(title="evolving", required=["full_name"])))
+    assert "/required" in refused["message"], refused
+    door.expect("POST", "/subjects/evolving/versions", 200, {"version": 2}, given(closed(sex=sex)))
+    # Back to the first version: the registry knows it, and nothing is registered.
+    door.expect("POST", "/subjects/evolving/versions", 200, {"version": 1}, given(closed()))
+    door.expect("PUT", "/config/evolving", 200, body={"compatibility": "NONE"})
+    door.expect("POST", "/subjects/evolving/versions", 200, {"version": 3}, given(schema(title="evolving", required=["full_name"])))
+    door.expect("PUT", "/config/evolving", 200, body={"compatibility": "BACKWARD_TRANSITIVE"})
+    door.expect("POST", path, 200, {"is_compatible": False}, given(schema(required=["full_name"], title="new")))
+
+
 def deleting(door, first):
     subject = "/subjects/a%2Fb"
     door.expect("DELETE", "/subjects/none", 404, 40401)
@@ -209,6 +238,7 @@ def main():
         reading(door, first, second)
         references(door)
         settings(door)
+        compatibility(door)
         deleting(door, first)
     by_name = Door(options.registry, options.ca, basic=options.basic)
     by_name.expect("POST", "/subjects/by-name/versions", 200, {"version": 1}, given(schema(title="by name")))

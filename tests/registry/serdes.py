@@ -31,7 +31,8 @@ def main():
     by_name = {"url": f"https://{options.registry}", "ssl.ca.location": options.ca,
                "basic.auth.user.info": options.basic}
     topic = f"people-{uuid.uuid4().hex[:8]}"
-    AdminClient({"bootstrap.servers": options.bootstrap}).create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
+    admin = AdminClient({"bootstrap.servers": options.bootstrap})
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
     context = SerializationContext(topic, MessageField.VALUE)
     producer = Producer({"bootstrap.servers": options.bootstrap})
     client = SchemaRegistryClient(by_certificate)

@@ -9,9 +9,10 @@ use ldop_contract::registry::v1 as wire;
 use ldop_dictionary::Dictionary;
 use ldop_schema_registry::{
     CompiledSchema, Parser, Registry, SchemaFinding,
+    compatibility::{self, CompatibilityMode, CompatibilityPolicy, Difference, SchemaTree, Severity, Verdict},
     registry::{
-        Action, Approval, CompatibilityMode, CompatibilityPolicy, ContentHash, Metadata, Planned, Reference,
-        RegistryMode, SchemaId, Settings, State, StepError, Version, references,
+        Action, Approval, ContentHash, Metadata, Planned, Reference, RegistryMode, SchemaId, Settings, State,
+        StepError, Use, Version, references,
     },
     schema::SCHEMA_LIMITS,
 };
@@ -178,6 +179,100 @@ pub fn find(given: &wire::Schema, state: &ControlState, with_deleted: bool) -> R
     Ok(subject.and_then(|subject| subject.of_content(&hash, with_deleted)).cloned())
 }
 
+/// The schema of a text and what it refers to, to be compared.
+fn tree(text: &str, references: &[Reference], registry: &Registry) -> Result<SchemaTree, Vec<SchemaFinding>> {
+    let text = references::bundle(text, references, |reference| load(registry, reference))?;
+    SchemaTree::parse(&text, &[])
+}
+
+/// The verdict on a text that is to follow earlier versions, the oldest first.
+fn verdict(
+    new: &SchemaTree,
+    earlier: &[Arc<Version>],
+    registry: &Registry,
+    (mode, policy): (CompatibilityMode, CompatibilityPolicy),
+) -> Result<Verdict, Vec<SchemaFinding>> {
+    let asked = if mode.is_transitive() { 0 } else { earlier.len().saturating_sub(1) };
+    let trees: Vec<(u32, SchemaTree)> = earlier[asked..]
+        .iter()
+        .map(|version| Ok((version.number, tree(&version.text, &version.references, registry)?)))
+        .collect::<Result<_, Vec<SchemaFinding>>>()?;
+    let trees: Vec<(u32, &SchemaTree)> = trees.iter().map(|(version, tree)| (*version, tree)).collect();
+    Ok(compatibility::check(new, &trees, mode, policy))
+}
+
+/// The versions a new one must be compatible with, the oldest first.
+fn earlier(registry: &Registry, subject: &str) -> Vec<Arc<Version>> {
+    let found = registry.subject(subject);
+    found.map(|s| s.versions().filter(|v| v.is_fit(Use::Registering)).cloned().collect()).unwrap_or_default()
+}
+
+fn check_compatibility(candidate: &Candidate, registry: &Registry, problems: &mut Problems<'_>) {
+    let settings = registry.settings_in_force(candidate.subject.as_str());
+    let earlier = earlier(registry, candidate.subject.as_str());
+    if settings.compatibility == CompatibilityMode::None || earlier.is_empty() {
+        return;
+    }
+    let compared = tree(&candidate.text, &candidate.references, registry)
+        .and_then(|new| verdict(&new, &earlier, registry, (settings.compatibility, settings.policy)));
+    let verdict = match compared {
+        Ok(verdict) if verdict.is_compatible => return,
+        Ok(verdict) => verdict,
+        Err(findings) => return findings.into_iter().for_each(|finding| problems.finding(finding)),
+    };
+    for difference in verdict.differences.iter().filter(|d| d.severity != Severity::Compatible) {
+        let field = format!("{}#{}", problems.place, difference.pointer);
+        let (kind, version) = (difference.kind.as_str(), difference.version);
+        let mode = settings.compatibility.as_str();
+        let message = Text::new(
+            format!("{mode} với phiên bản {version}: {kind}: {}", difference.message.vi),
+            format!("{mode} with version {version}: {kind}: {}", difference.message.en),
+        );
+        problems.found.push(Problem { field, message, reason: Reason::SchemaIncompatible });
+    }
+}
+
+/// Compares a text with registered versions. A subject that has none takes everything.
+///
+/// # Errors
+///
+/// A text that is no schema, references that lead nowhere, or a version that is not there.
+pub fn compare(
+    asked: &wire::CheckCompatibilityRequest,
+    state: &ControlState,
+) -> Result<wire::CheckCompatibilityResponse, Refused> {
+    let mut problems = Problems { place: "schema", found: Vec::new() };
+    let registry = &state.registry;
+    let settings = registry.settings_in_force(&asked.name);
+    let mode = mode_of(asked.mode()).unwrap_or(settings.compatibility);
+    let policy = policy_of(asked.policy()).unwrap_or(settings.policy);
+    let references = references_of(&asked.references, &mut problems);
+    let earlier = match asked.version {
+        0 => earlier(registry, &asked.name),
+        number => match registry.subject(&asked.name).and_then(|s| s.version(number)).filter(|v| !v.deleted) {
+            Some(version) => vec![Arc::clone(version)],
+            None => return Err(Refused::of(Reason::ResourceNotFound)),
+        },
+    };
+    let compared = tree(&asked.text, &references, registry)
+        .and_then(|new| verdict(&new, &earlier, registry, (mode, policy)))
+        .map_err(|findings| findings.into_iter().for_each(|finding| problems.finding(finding)));
+    let (Ok(verdict), true) = (compared, problems.found.is_empty()) else {
+        return Err(Refused { reason: Reason::DefinitionInvalid, problems: problems.found });
+    };
+    let difference = |d: Difference| wire::SchemaDifference {
+        version: d.version,
+        direction: d.direction.as_str().to_owned(),
+        pointer: d.pointer,
+        kind: d.kind.as_str().to_owned(),
+        severity: d.severity.as_str().to_owned(),
+        message_vi: d.message.vi.into_owned(),
+        message_en: d.message.en.into_owned(),
+    };
+    let differences = verdict.differences.into_iter().map(difference).collect();
+    Ok(wire::CheckCompatibilityResponse { is_compatible: verdict.is_compatible, differences })
+}
+
 /// The version a candidate would become, or none where it stands already; its number in both cases.
 pub(crate) fn version_of(
     candidate: &Candidate,
@@ -193,6 +288,9 @@ pub(crate) fn version_of(
     };
     if settings.mode == RegistryMode::ReadOnly {
         problems.refused(Reason::SubjectReadOnly, "chủ đề chỉ đọc", "the subject is read only");
+    }
+    if settings.mode != RegistryMode::Import {
+        check_compatibility(candidate, registry, problems);
     }
     if settings.mode == RegistryMode::Import {
         let (wanted_id, wanted_version) = candidate.imported;

@@ -217,3 +217,19 @@ async fn a_log_of_level_1_replays_to_the_same_state_for_ever() {
     apply(&control, AN, vec![element(), Resource::Schema(schema("new", 1))]).await.expect("applied");
     assert_eq!(control.state().registry.last_id(), SchemaId(8));
 }
+
+#[tokio::test]
+async fn a_version_that_old_records_do_not_fit_is_refused_with_its_places() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = open(dir.path()).await;
+    apply(&control, AN, vec![element(), Resource::Schema(schema("a", 10))]).await.expect("applied");
+    let refused = apply(&control, AN, vec![Resource::Schema(schema("a", 9))]).await.expect_err("shorter");
+    assert_eq!(refused.reason, Reason::SchemaIncompatible);
+    assert_eq!(refused.problems[0].field, "changes[0].schema(a)#/properties/name/maxLength");
+    // Against another version of the same change set, too.
+    let both = ["b", "b"].map(|name| Resource::Schema(schema(name, 10)));
+    assert_eq!(refusal(apply(&control, AN, both.to_vec()).await), Reason::DefinitionInvalid);
+    let forward = settings("a", |s| s.compatibility = wire::CompatibilityMode::Forward.into());
+    apply(&control, AN, vec![forward, Resource::Schema(schema("a", 9))]).await.expect("as asked for now");
+    assert_eq!(refusal(apply(&control, AN, vec![Resource::Schema(schema("a", 11))]).await), Reason::SchemaIncompatible);
+}

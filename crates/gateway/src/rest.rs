@@ -7,11 +7,12 @@
 //! - [`credentials`]: who asks: a client certificate, or a name and secret (HTTP basic).
 //! - [`reply`]: answers and errors as clients expect them.
 //! - [`ask`]: paths, query strings and bodies, parsed once.
-//! - [`subjects`], [`schemas`], [`settings`]: the paths.
+//! - [`subjects`], [`schemas`], [`compatibility`], [`settings`]: the paths.
 //!
 //! Only JSON Schema is spoken; a request for another kind is told so.
 
 mod ask;
+mod compatibility;
 pub mod credentials;
 mod reply;
 mod schemas;
@@ -22,13 +23,15 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{ConnectInfo, MatchedPath, Request, State, connect_info::Connected},
+    body::Body,
+    extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State, connect_info::Connected},
     http::{Method, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::{get, post},
     serve::{IncomingStream, Listener},
 };
+use futures::StreamExt as _;
 use ldop_contract::control::v1::{ApplyChangeSetRequest, ApplyChangeSetResponse, Change, change::Resource};
 use ldop_control::{Control, Refused};
 use tokio::sync::mpsc;
@@ -42,6 +45,11 @@ use crate::{
     listener::{Connection, Peer},
     metrics::Metrics,
 };
+
+/// Largest request body: the largest schema with every character escaped.
+const BODY_BYTES: usize = 8 << 20;
+/// How many times that is still read, and forgotten, so that the client gets to hear why it is refused.
+const PATIENCE: usize = 4;
 
 /// What the paths look at.
 #[derive(Clone)]
@@ -101,6 +109,8 @@ pub fn router(rest: Rest) -> Router {
         .route("/schemas/ids/{id}/subjects", get(schemas::subjects))
         .route("/schemas/ids/{id}/versions", get(schemas::versions))
         .route("/schemas/guids/{guid}", get(schemas::by_guid))
+        .route("/compatibility/subjects/{subject}/versions", post(compatibility::with_all))
+        .route("/compatibility/subjects/{subject}/versions/{version}", post(compatibility::with_one))
         .route("/config", get(settings::config).put(settings::set_config).delete(settings::unset_config))
         .route("/config/{subject}", get(settings::config).put(settings::set_config).delete(settings::unset_config))
         .route("/mode", get(settings::mode).put(settings::set_mode).delete(settings::unset_mode))
@@ -113,15 +123,36 @@ pub fn router(rest: Rest) -> Router {
         .method_not_allowed_fallback(|| async {
             Error::new(StatusCode::METHOD_NOT_ALLOWED, 405, "HTTP 405 Method Not Allowed").into_response()
         })
+        .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(rest.clone(), admit))
         .with_state(rest)
+}
+
+/// The request with all of its body. One answered before its body is read would cost the connection.
+async fn received(request: Request) -> Result<Request, Error> {
+    let (parts, body) = request.into_parts();
+    let mut stream = body.into_data_stream();
+    let (mut bytes, mut length) = (Vec::new(), 0_usize);
+    while let Some(part) = stream.next().await {
+        let part = part.map_err(|_| Error::bad_request("the body ended early"))?;
+        length += part.len();
+        if length <= BODY_BYTES {
+            bytes.extend_from_slice(&part);
+        } else if length > PATIENCE * BODY_BYTES {
+            break;
+        }
+    }
+    if length > BODY_BYTES {
+        return Err(Error::too_large(format!("the request is over {BODY_BYTES} bytes")));
+    }
+    Ok(Request::from_parts(parts, Body::from(bytes)))
 }
 
 /// Finds out who asks, refuses those who may not, and counts.
 async fn admit(
     State(rest): State<Rest>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
@@ -133,10 +164,13 @@ async fn admit(
         _ => "other",
     };
     let response = match rest.identify(&peer, &request) {
-        Ok(identity) => {
-            request.extensions_mut().insert(identity);
-            next.run(request).await
-        }
+        Ok(identity) => match received(request).await {
+            Ok(mut request) => {
+                request.extensions_mut().insert(identity);
+                next.run(request).await
+            }
+            Err(error) => error.into_response(),
+        },
         Err(error) => error.into_response(),
     };
     rest.metrics.registry_requests.with_label_values(&[method, &route, response.status().as_str()]).inc();

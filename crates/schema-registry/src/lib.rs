@@ -6,6 +6,7 @@
 //! - [`document`]: a strict parser whose result borrows the record, and the record's key.
 //! - [`schema`]: JSON Schema 2020-12 or draft-07, with every property bound to a dictionary element.
 //! - [`registry`]: subjects, versions and ids of what has been registered.
+//! - [`compatibility`]: whether a version of a schema may follow another, proven or refused, with every difference.
 //! - [`outcome`]: findings and warnings; never a value of the record, nor a name the schema does not have.
 //!
 //! What it does not do: know who sends, or change the record. Nothing is normalised.
@@ -37,6 +38,7 @@
 //! assert_eq!(outcome.findings[0].rule.as_str(), "CHECK_DIGIT");
 //! ```
 
+pub mod compatibility;
 pub mod document;
 mod json;
 pub mod outcome;
@@ -44,6 +46,7 @@ mod pointer;
 pub mod registry;
 pub mod schema;
 
+pub use compatibility::{CompatibilityMode, CompatibilityPolicy, SchemaTree};
 pub use document::{Document, Limits, Parser};
 pub use outcome::Outcome;
 pub use registry::Registry;

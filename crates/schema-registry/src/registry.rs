@@ -24,7 +24,7 @@ use ldop_types::SubjectName;
 
 pub use content::{ContentHash, SchemaId};
 pub use references::Reference;
-pub use settings::{Approval, CompatibilityMode, CompatibilityPolicy, RegistryMode, Settings, SettingsInForce};
+pub use settings::{Approval, RegistryMode, Settings, SettingsInForce};
 pub use version::{Action, Metadata, State, Use, Version};
 
 /// Everything registered.

@@ -3,21 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use axum::{
+    body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Request, rejection::PathRejection},
     http::{StatusCode, request::Parts},
 };
-use futures::StreamExt as _;
 use ldop_contract::registry::v1 as wire;
 use ldop_types::SubjectName;
 use serde::Deserialize;
 
 use super::reply::Error;
 use crate::Identity;
-
-/// Largest request body: the largest schema with every character escaped.
-const BODY_BYTES: usize = 8 << 20;
-/// How many times that is still read, and forgotten, so that the client gets to hear why it is refused.
-const PATIENCE: usize = 4;
 
 /// Who asks, and what the path and the query string say.
 pub(super) struct Ask {
@@ -130,21 +125,9 @@ pub(super) struct Body<T>(pub(super) T);
 impl<S: Send + Sync, T: for<'de> Deserialize<'de>> FromRequest<S> for Body<T> {
     type Rejection = Error;
 
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Error> {
-        let mut stream = request.into_body().into_data_stream();
-        let (mut bytes, mut received) = (Vec::new(), 0_usize);
-        while let Some(part) = stream.next().await {
-            let part = part.map_err(|_| Error::bad_request("the body ended early"))?;
-            received += part.len();
-            if received <= BODY_BYTES {
-                bytes.extend_from_slice(&part);
-            } else if received > PATIENCE * BODY_BYTES {
-                break;
-            }
-        }
-        if received > BODY_BYTES {
-            return Err(Error::too_large(format!("the request is over {BODY_BYTES} bytes")));
-        }
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let bytes = Bytes::from_request(request, state).await;
+        let bytes = bytes.map_err(|rejection| Error::bad_request(rejection.body_text()))?;
         match serde_json::from_slice(&bytes) {
             Ok(body) => Ok(Self(body)),
             // The words of the library name the place and never repeat a value.

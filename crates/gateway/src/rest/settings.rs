@@ -3,7 +3,10 @@
 use axum::{extract::State, response::Response};
 use ldop_contract::control::v1::change::Resource;
 use ldop_control::schemas::settings_to_wire;
-use ldop_schema_registry::registry::{CompatibilityMode, CompatibilityPolicy, RegistryMode, Settings};
+use ldop_schema_registry::{
+    compatibility::{CompatibilityMode, CompatibilityPolicy},
+    registry::{RegistryMode, Settings},
+};
 use ldop_types::{Reason, SubjectName};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -80,10 +83,10 @@ pub(super) async fn config(State(rest): State<Rest>, ask: Ask) -> Answer {
 
 pub(super) async fn set_config(State(rest): State<Rest>, ask: Ask, Body(body): Body<ConfigBody>) -> Answer {
     let subject = ask.maybe_subject()?;
-    let parse = |text: &String| CompatibilityMode::parse(&text.to_ascii_uppercase()).ok_or_else(Error::invalid_level);
+    let parse = |text: &String| CompatibilityMode::parse(text).ok_or_else(Error::invalid_level);
     let mode = body.compatibility.as_ref().map(parse).transpose()?;
     let parse = |text: &String| {
-        CompatibilityPolicy::parse(&text.to_ascii_uppercase())
+        CompatibilityPolicy::parse(text)
             .ok_or_else(|| Error::bad_request("compatibilityPolicy must be STRICT or LENIENT"))
     };
     let policy = body.compatibility_policy.as_ref().map(parse).transpose()?;

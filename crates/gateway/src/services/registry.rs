@@ -6,14 +6,15 @@ use futures::Stream;
 use ldop_contract::{
     control::v1::{change::Resource, control_event::Kind},
     registry::v1::{
-        self as wire, FindSchemaRequest, FindSchemaResponse, GetCodeListRequest, GetCodeListResponse,
-        GetElementRequest, GetElementResponse, GetSchemaByIdRequest, GetSchemaByIdResponse, GetSchemaRequest,
-        GetSchemaResponse, GetSubjectSettingsRequest, GetSubjectSettingsResponse, ListCodeListsRequest,
-        ListCodeListsResponse, ListElementsRequest, ListElementsResponse, ListSchemaVersionsRequest,
-        ListSchemaVersionsResponse, ListSchemasRequest, ListSchemasResponse, MoveSchemaRequest, MoveSchemaResponse,
-        RegisterCodeListRequest, RegisterCodeListResponse, RegisterElementRequest, RegisterElementResponse,
-        RegisterSchemaRequest, RegisterSchemaResponse, SetSubjectSettingsRequest, SetSubjectSettingsResponse,
-        WatchRequest, WatchResponse, WatchedChange, registry_service_server::RegistryService,
+        self as wire, CheckCompatibilityRequest, CheckCompatibilityResponse, FindSchemaRequest, FindSchemaResponse,
+        GetCodeListRequest, GetCodeListResponse, GetElementRequest, GetElementResponse, GetSchemaByIdRequest,
+        GetSchemaByIdResponse, GetSchemaRequest, GetSchemaResponse, GetSubjectSettingsRequest,
+        GetSubjectSettingsResponse, ListCodeListsRequest, ListCodeListsResponse, ListElementsRequest,
+        ListElementsResponse, ListSchemaVersionsRequest, ListSchemaVersionsResponse, ListSchemasRequest,
+        ListSchemasResponse, MoveSchemaRequest, MoveSchemaResponse, RegisterCodeListRequest, RegisterCodeListResponse,
+        RegisterElementRequest, RegisterElementResponse, RegisterSchemaRequest, RegisterSchemaResponse,
+        SetSubjectSettingsRequest, SetSubjectSettingsResponse, WatchRequest, WatchResponse, WatchedChange,
+        registry_service_server::RegistryService,
     },
 };
 use ldop_control::{Control, chain::Head, schemas};
@@ -209,6 +210,23 @@ impl RegistryService for Registry {
             Ok(Response::new(FindSchemaResponse { schema: Some(schemas::to_wire(&found)) }))
         };
         counted(&self.metrics, "FindSchema", call())
+    }
+
+    async fn check_compatibility(
+        &self,
+        request: Request<CheckCompatibilityRequest>,
+    ) -> Result<Response<CheckCompatibilityResponse>, Status> {
+        let call = async {
+            reader(&request, &self.control)?;
+            let (state, asked) = (self.control.state(), request.into_inner());
+            // Comparing is long work; it stays off the async threads.
+            tokio::task::spawn_blocking(move || schemas::compare(&asked, &state))
+                .await
+                .map_err(|_| status::of_reason(Reason::Internal))?
+                .map(Response::new)
+                .map_err(|refused| status::of_refused_change(&refused))
+        };
+        counted(&self.metrics, "CheckCompatibility", call.await)
     }
 
     async fn move_schema(&self, request: Request<MoveSchemaRequest>) -> Result<Response<MoveSchemaResponse>, Status> {

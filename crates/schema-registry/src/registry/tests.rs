@@ -3,7 +3,11 @@ use std::sync::Arc;
 use ldop_types::SubjectName;
 
 use super::*;
-use crate::{document::Parser, schema::SCHEMA_LIMITS};
+use crate::{
+    compatibility::{CompatibilityMode, CompatibilityPolicy},
+    document::Parser,
+    schema::SCHEMA_LIMITS,
+};
 
 fn hash(text: &str) -> ContentHash {
     let mut parser = Parser::new(SCHEMA_LIMITS);

@@ -1,0 +1,170 @@
+//! What the lenient policy says of values, written down a second time from its documentation.
+
+use serde_json::{Map, Value};
+
+const IN_PLACE: [&str; 9] =
+    ["allOf", "anyOf", "oneOf", "not", "if", "$ref", "dependentSchemas", "dependencies", "dependentRequired"];
+const NOT_PLAIN: [&str; 7] =
+    ["enum", "const", "contains", "uniqueItems", "propertyNames", "minProperties", "maxProperties"];
+const SILENT: [&str; 5] = ["$schema", "$defs", "title", "description", "default"];
+
+/// A schema with its root, to follow references.
+#[derive(Clone, Copy)]
+pub struct Schema<'s> {
+    pub root: &'s Value,
+    pub draft: usize,
+}
+
+/// A plain subschema that is not a boolean.
+struct Plain<'s> {
+    map: &'s Map<String, Value>,
+    draft: usize,
+}
+
+impl<'s> Schema<'s> {
+    /// The plain subschema at a place, if it is plain.
+    fn plain(self, mut schema: &'s Value) -> Option<Plain<'s>> {
+        for _ in 0..64 {
+            let map = schema.as_object()?;
+            match map.get("$ref").and_then(Value::as_str) {
+                Some(target) => {
+                    let others = map.keys().filter(|key| *key != "$ref" && !SILENT.contains(&key.as_str()));
+                    if self.draft > 0 && others.count() > 0 {
+                        return None;
+                    }
+                    schema = self.root.pointer(&target[1..])?;
+                }
+                None => {
+                    let has_other = IN_PLACE.iter().chain(&NOT_PLAIN).any(|key| map.contains_key(*key));
+                    return (!has_other).then_some(Plain { map, draft: self.draft });
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether a value holds declared members only.
+    pub fn is_declared(self, value: &Value, schema: &'s Value) -> bool {
+        if *schema == Value::Bool(true) {
+            return value.as_object().is_none_or(Map::is_empty);
+        }
+        let Some(plain) = self.plain(schema) else { return self.at_end_of_references(value, schema) };
+        match value {
+            Value::Object(members) => members.iter().all(|(name, member)| {
+                let is_matched = plain.is_matched(name);
+                match (plain.property(name), is_matched) {
+                    (Some(schema), false) => self.is_declared(member, schema),
+                    (_, true) => true,
+                    (None, false) => match plain.rest() {
+                        Some(rest) if says_something(rest) => self.is_declared(member, rest),
+                        _ => false,
+                    },
+                }
+            }),
+            Value::Array(items) => items
+                .iter()
+                .enumerate()
+                .all(|(index, item)| plain.item(index).is_none_or(|schema| self.is_declared(item, schema))),
+            _ => true,
+        }
+    }
+
+    /// `true` reached by references is plain, too.
+    fn at_end_of_references(self, value: &Value, schema: &'s Value) -> bool {
+        let target = schema.get("$ref").and_then(Value::as_str).and_then(|target| self.root.pointer(&target[1..]));
+        match target {
+            Some(target) if schema.as_object().is_some_and(|map| map.len() == 1) => self.is_declared(value, target),
+            _ => true,
+        }
+    }
+
+    /// The value as a lenient reader has it. `accepts` judges a default by a subschema.
+    pub fn read(self, value: &Value, schema: &'s Value, accepts: &dyn Fn(&Value, &Value) -> bool) -> Value {
+        let Some(plain) = self.plain(schema) else { return value.clone() };
+        match value {
+            Value::Object(members) => {
+                let is_closed = plain.rest() == Some(&Value::Bool(false));
+                let mut read = Map::new();
+                for (name, member) in members {
+                    let is_matched = plain.is_matched(name);
+                    let value = match (plain.property(name), is_matched) {
+                        (Some(schema), false) => self.read(member, schema, accepts),
+                        (_, true) => member.clone(),
+                        (None, false) if is_closed => continue,
+                        (None, false) => match plain.rest() {
+                            Some(rest) => self.read(member, rest, accepts),
+                            None => member.clone(),
+                        },
+                    };
+                    read.insert(name.clone(), value);
+                }
+                for name in plain.map.get("required").and_then(Value::as_array).into_iter().flatten() {
+                    let name = name.as_str().expect("a name");
+                    if !read.contains_key(name)
+                        && !plain.is_matched(name)
+                        && let Some(schema) = plain.property(name)
+                        && let Some(default) = schema.get("default")
+                        && (self.draft > 0 || schema.get("$ref").is_none())
+                        && accepts(default, schema)
+                    {
+                        read.insert(name.to_owned(), default.clone());
+                    }
+                }
+                read.into()
+            }
+            Value::Array(items) => {
+                let read = items.iter().enumerate().map(|(index, item)| {
+                    plain.item(index).map_or_else(|| item.clone(), |schema| self.read(item, schema, accepts))
+                });
+                read.collect::<Vec<_>>().into()
+            }
+            other => other.clone(),
+        }
+    }
+}
+
+impl<'s> Plain<'s> {
+    fn property(&self, name: &str) -> Option<&'s Value> {
+        self.map.get("properties")?.get(name)
+    }
+
+    fn is_matched(&self, name: &str) -> bool {
+        let patterns = self.map.get("patternProperties").and_then(Value::as_object);
+        patterns.into_iter().flatten().any(|(pattern, _)| match pattern.as_str() {
+            "^a" => name.starts_with('a'),
+            "b$" => name.ends_with('b'),
+            "^[ab]$" => name == "a" || name == "b",
+            "^k" => name.starts_with('k'),
+            other => panic!("the pattern {other} is not generated"),
+        })
+    }
+
+    /// What additional members are asked; where nothing else looks at the object, unevaluated ones are those.
+    fn rest(&self) -> Option<&'s Value> {
+        let unevaluated = self.map.get("unevaluatedProperties").filter(|_| self.draft > 0);
+        self.map.get("additionalProperties").or(unevaluated)
+    }
+
+    fn item(&self, index: usize) -> Option<&'s Value> {
+        let items = self.map.get("items");
+        let unevaluated = self.map.get("unevaluatedItems").filter(|_| self.draft > 0);
+        if self.draft == 2 {
+            let prefix = self.map.get("prefixItems").and_then(|items| items.get(index));
+            return prefix.or(items).or(unevaluated);
+        }
+        match items {
+            Some(Value::Array(prefix)) => prefix.get(index).or(self.map.get("additionalItems")).or(unevaluated),
+            Some(items) => Some(items),
+            None => unevaluated,
+        }
+    }
+}
+
+/// Whether a subschema asks anything.
+fn says_something(schema: &Value) -> bool {
+    match schema {
+        Value::Bool(accepts) => !accepts,
+        Value::Object(map) => map.keys().any(|key| !SILENT.contains(&key.as_str())),
+        _ => true,
+    }
+}

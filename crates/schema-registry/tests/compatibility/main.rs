@@ -1,0 +1,5 @@
+//! Compatibility: cases as data, a search for a verdict that is false, hostile schemas, and the published table.
+
+mod generate;
+mod lenient;
+mod property;
