@@ -14,8 +14,10 @@ scenarios() {
 cargo test --workspace --features ldop-log/kafka-tests,ldop-tests/kafka-tests --no-run --quiet
 
 echo "== $kills kills on each engine"
-LDOP_KILLS=$kills scenarios kills:: --nocapture
+LDOP_KILLS=$kills scenarios kills:: --nocapture --skip control_kills::
+echo "== $kills kills in the middle of changes of the registry"
+LDOP_CONTROL_KILLS=$kills scenarios control_kills:: --nocapture
 for round in $(seq "$rounds"); do
     echo "== every other scenario, round $round of $rounds"
-    scenarios --skip kills::
+    scenarios --skip kills
 done

@@ -3,6 +3,7 @@
 mod agreements;
 mod certificates;
 mod clock;
+mod control_kills;
 mod cuts;
 mod drain;
 mod hostile;
