@@ -70,4 +70,6 @@ pub enum Command {
     Exchange(commands::exchange::Args),
     /// Makes and shows certificates of a development PKI.
     Pki(commands::pki::Args),
+    /// Makes credentials for registry clients that have no certificate.
+    Registry(commands::registry::Args),
 }

@@ -6,6 +6,7 @@ pub mod exchange;
 pub mod init;
 pub mod pki;
 pub mod publish;
+pub mod registry;
 pub mod serve;
 pub mod status;
 pub mod subscribe;
@@ -35,6 +36,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Init(args) => init::run(&context, &args),
         Command::Check(args) => check::run(&context, &args),
         Command::Pki(args) => pki::run(&context, &args),
+        Command::Registry(args) => registry::run(&context, &args),
         Command::Apply(args) => wait(apply::run(&context, args)),
         Command::Publish(args) => wait(publish::run(&context, args)),
         Command::Subscribe(args) => wait(subscribe::run(&context, args)),

@@ -57,6 +57,34 @@ fn what_init_makes_is_right_and_is_not_made_twice() {
 }
 
 #[test]
+fn a_credential_is_shown_once_and_its_file_is_one_the_hub_takes() {
+    let folder = province();
+    let make = |name: &str, kind: &str, id: &str| {
+        ldop(folder.path(), &["registry", "credential", name, kind, id, "--output", "json"])
+    };
+    let made = make("connect", "--operator", "so-khcn/connect");
+    exits(&made, 0);
+    let secret = serde_json::from_str::<Value>(&out(&made)).expect("JSON")["secret"].as_str().unwrap_or("").to_owned();
+    assert_eq!(secret.len(), 64);
+    exits(&make("console", "--system", "vp-ubnd/ioc"), 0);
+    exits(&make("connect", "--operator", "so-khcn/other"), 2);
+    exits(&make("a:b", "--operator", "so-khcn/other"), 2);
+    exits(&make("c", "--operator", "no agency"), 2);
+    let file = folder.path().join("registry-credentials.toml");
+    let text = fs::read_to_string(&file).expect("made");
+    assert_eq!(text.matches("[[credential]]").count(), 2);
+    assert!(!text.contains(&secret));
+    let config = folder.path().join("ldop.toml");
+    let with = fs::read_to_string(&config).expect("made").replace("# credentials =", "credentials =");
+    fs::write(&config, with).expect("written");
+    exits(&ldop(folder.path(), &["check"]), 0);
+    fs::write(&file, text.replace("operator =", "role =")).expect("written");
+    let check = ldop(folder.path(), &["check"]);
+    exits(&check, 78);
+    assert!(out(&check).contains("registry.credentials"), "{}", out(&check));
+}
+
+#[test]
 fn init_refuses_names_no_server_can_have() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let output = ldop(folder.path(), &["init", "x", "--server-name", "hub gialai"]);

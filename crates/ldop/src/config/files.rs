@@ -11,6 +11,9 @@ pub(super) fn check(config: &Config, file: &Path) -> Vec<Problem> {
     let checker = Checker { problems: Problems::default(), place: Place::file(file) };
     checker.data_dir(&config.node.data_dir);
     checker.tls(&config.tls);
+    if let Some(credentials) = &config.registry.credentials {
+        checker.credentials(credentials);
+    }
     if let LogEngine::Kafka(kafka) = &config.log {
         checker.kafka(kafka);
     }
@@ -63,6 +66,15 @@ impl Checker {
                     self.problem("tls.key", format!("{} is not well-formed", tls.key.display()), "a private key in PEM")
                 }
             }
+        }
+    }
+
+    fn credentials(&self, path: &Path) {
+        let key = "registry.credentials";
+        self.owner_only(key, path);
+        if let Err(wrong) = ldop_gateway::rest::credentials::Credentials::read(path) {
+            let expected = "a readable file of entries as `ldop registry credential` makes them";
+            self.problem(key, format!("{}: {wrong}", path.display()), expected);
         }
     }
 
