@@ -8,7 +8,7 @@
 //! - [`settings`], [`table`]: what goes in and what comes out.
 //! - [`corpus`], [`load`], [`world`], [`clock`]: records, the load on the hub, the hub, processor time and memory.
 //! - [`bare_kafka`], [`bare_sqlite`], [`bare_check`]: what the hub is measured against.
-//! - [`road`], [`single`], [`large`]: bulk, reading, single calls; large states.
+//! - [`road`], [`single`], [`large`], [`registry`]: bulk, reading, single calls; large states; the schema registry.
 
 mod bare_check;
 mod bare_kafka;
@@ -17,6 +17,7 @@ mod clock;
 mod corpus;
 mod large;
 mod load;
+mod registry;
 mod road;
 mod settings;
 mod single;
@@ -44,10 +45,15 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == single::ECHO_COMMAND) {
-        let files: Vec<_> = arguments.map(PathBuf::from).collect();
+    let first = arguments.next();
+    let files: Vec<_> = arguments.map(PathBuf::from).collect();
+    if first.as_deref().is_some_and(|first| first == single::ECHO_COMMAND) {
         let files = files.try_into().map_err(|_| anyhow::anyhow!("the echo wants three files"))?;
         return runtime.block_on(single::serve_echo(files));
+    }
+    if first.is_some_and(|first| first == registry::BARE_COMMAND) {
+        let files = files.try_into().map_err(|_| anyhow::anyhow!("the bare server wants four files"))?;
+        return runtime.block_on(registry::serve_bytes(files));
     }
     let settings = Settings::parse();
     runtime.block_on(measure(&settings))
@@ -81,6 +87,11 @@ async fn measure(settings: &Settings) -> anyhow::Result<()> {
     }
     if wants_road || settings.wants(Measure::Kafka) {
         rows.extend(road.on_kafka().await?);
+    }
+    if settings.wants(Measure::Registry) {
+        let (dir, program) = (folder.path().to_owned(), program.clone());
+        let measures = registry::RegistryMeasures { settings, program, dir, definitions: &definitions };
+        rows.extend(measures.measure().await?);
     }
     let dir = folder.path().to_owned();
     let large = Large { settings, program, dir, corpus: &corpus, definitions: &definitions };

@@ -49,6 +49,8 @@ pub enum Measure {
     Validation,
     /// Start to ready with 1,000 schemas and a million records.
     Start,
+    /// The schema registry: reading over REST against bare hyper, and 100,000 versions.
+    Registry,
     /// 10 to 1,000 datasets; an empty log to a large backlog.
     Growth,
 }

@@ -9,13 +9,17 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use ldop_client::{Client, ClientConfig};
-use ldop_contract::control::v1::{ApplyChangeSetRequest, Change};
+use ldop_contract::{
+    control::v1::{ApplyChangeSetRequest, Change},
+    registry::v1::registry_service_client::RegistryServiceClient,
+};
 use ldop_definitions::References;
 use ldop_pki::{DEVELOPMENT_TRUST_DOMAIN, Folder, Identity, Overwrite, ServerName, Validity};
 use ldop_sample_data::Dataset;
 use ldop_types::ExchangeId;
 use prost::Message as _;
 use tempfile::TempDir;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 
 use crate::clock::{self, Memory};
 
@@ -41,6 +45,7 @@ pub struct World {
     folder: TempDir,
     pki: Folder,
     address: String,
+    registry: String,
 }
 
 impl World {
@@ -61,6 +66,7 @@ impl World {
         }
         pki.issue(&Identity::operator(OPERATOR)?, DEVELOPMENT_TRUST_DOMAIN, days, Overwrite::Never)?;
         let (grpc, ops) = (ldop_testkit::ports::free()?, ldop_testkit::ports::free()?);
+        let registry = format!("127.0.0.1:{}", ldop_testkit::ports::free()?);
         let log = match kafka {
             None => "engine = \"embedded\"".to_owned(),
             Some(broker) => format!(
@@ -69,17 +75,47 @@ impl World {
             ),
         };
         let config = format!(
-            "[node]\ndata_dir = \"data\"\n\n[listen]\ngrpc = \"127.0.0.1:{grpc}\"\nops = \"127.0.0.1:{ops}\"\n\n[tls]\n\
+            "[node]\ndata_dir = \"data\"\n\n[listen]\ngrpc = \"127.0.0.1:{grpc}\"\nops = \"127.0.0.1:{ops}\"\n
+             registry = \"{registry}\"\n\n[tls]\n\
              ca = \"pki/ca.crt\"\ncert = \"pki/server.crt\"\nkey = \"pki/server.key\"\n\
              trust_domain = \"{DEVELOPMENT_TRUST_DOMAIN}\"\n\n[log]\n{log}\n"
         );
         fs::write(folder.path().join("ldop.toml"), config)?;
-        Ok(Self { program: program.to_owned(), folder, pki, address: format!("https://127.0.0.1:{grpc}") })
+        Ok(Self { program: program.to_owned(), folder, pki, address: format!("https://127.0.0.1:{grpc}"), registry })
     }
 
     /// Its folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Address of the registry's REST interface.
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// Files of the authority, and of the operator.
+    ///
+    /// # Errors
+    ///
+    /// None that a benchmark meets.
+    pub fn operator_files(&self) -> anyhow::Result<[PathBuf; 3]> {
+        let operator = self.pki.client_files(&Identity::operator(OPERATOR)?);
+        Ok([self.pki.authority_files().certificate, operator.certificate, operator.key])
+    }
+
+    /// A bare gRPC client of the registry, as the operator.
+    ///
+    /// # Errors
+    ///
+    /// The hub does not answer.
+    pub async fn registry_client(&self) -> anyhow::Result<RegistryServiceClient<Channel>> {
+        let [authority, certificate, key] = self.operator_files()?.map(fs::read);
+        let tls = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(authority?))
+            .identity(tonic::transport::Identity::from_pem(certificate?, key?));
+        let channel = Channel::from_shared(self.address.clone())?.tls_config(tls)?.connect().await?;
+        Ok(RegistryServiceClient::new(channel))
     }
 
     /// Files of the authority, and of the server.
