@@ -17,6 +17,7 @@ pub mod chain;
 pub mod check;
 pub mod control;
 mod convert;
+mod life_cycle;
 pub mod schemas;
 pub mod state;
 
