@@ -10,7 +10,7 @@ use imbl::OrdMap;
 use ldop_catalog::{Agency, Agreement, Catalog, Dataset, System, state::Versioned};
 use ldop_contract::{
     catalog::v1 as catalog,
-    control::v1::{ControlEvent, control_event::Kind, resource_version::Resource},
+    control::v1::{Change, ControlEvent, control_event::Kind, resource_version::Resource},
     registry::v1 as registry,
 };
 use ldop_dictionary::{CodeList, Dictionary, Element};
@@ -18,7 +18,7 @@ use ldop_schema_registry::{
     CompiledSchema, Registry, SchemaFinding,
     registry::{Reference, Use, Version, references},
 };
-use ldop_types::{DatasetName, Reason, Stage, SubjectName};
+use ldop_types::{DatasetName, Reason, Stage, SubjectName, TimestampMs};
 
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -155,6 +155,22 @@ pub struct ControlState {
 }
 
 impl ControlState {
+    /// The state these changes would lead to, checked as the hub checks them. For work without a hub, such as on a folder
+    /// of definitions: there is no event, so the head stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`](crate::Refused) with everything that is wrong.
+    pub fn after(&self, changes: &[Change], author: &str, time: TimestampMs) -> Result<Self, crate::Refused> {
+        let checked = crate::check::check(self, changes, author, time.0)?;
+        let mut next = self.clone();
+        for resource in checked.resources.iter().filter_map(|changed| changed.resource.as_ref()) {
+            next.apply_resource(resource, (author, time.0)).map_err(|_| crate::Refused::of(Reason::Internal))?;
+        }
+        next.finish();
+        Ok(next)
+    }
+
     /// Applies an event. Mechanical: results are taken as they stand.
     pub(crate) fn apply(&mut self, event: &ControlEvent, head: Head) -> Result<(), ApplyError> {
         let unknown =
