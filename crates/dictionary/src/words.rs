@@ -66,7 +66,7 @@ words! {
 }
 
 words! {
-    /// A step of a normal form; see [`normal_form`](crate::normal_form).
+    /// A step of a normal form, which [`Element::check`](crate::Element::check) asks for and nobody makes.
     NormalisationStep {
         /// Unicode NFC.
         Nfc = "nfc",
