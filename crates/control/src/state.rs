@@ -10,7 +10,7 @@ use imbl::OrdMap;
 use ldop_catalog::{Agency, Agreement, Catalog, Dataset, System, state::Versioned};
 use ldop_contract::{
     catalog::v1 as catalog,
-    control::v1::{Change, ControlEvent, control_event::Kind, resource_version::Resource},
+    control::v1::{Change, ControlEvent, change::Resource as Given, control_event::Kind, resource_version::Resource},
     registry::v1 as registry,
 };
 use ldop_dictionary::{CodeList, Dictionary, Element};
@@ -171,6 +171,40 @@ impl ControlState {
         Ok(next)
     }
 
+    /// A state in which these definitions stand, each as its first version. For work without a hub on definitions that
+    /// were checked when they were read: nothing is checked here that applying an event would not.
+    ///
+    /// # Errors
+    ///
+    /// A definition that does not hold together.
+    pub fn standing(changes: impl IntoIterator<Item = Change>) -> Result<Self, ApplyError> {
+        let mut state = Self::default();
+        for change in changes {
+            let Some(given) = change.resource else { continue };
+            let mut resource = match given {
+                Given::Element(r) => Resource::Element(r),
+                Given::CodeList(r) => Resource::CodeList(r),
+                Given::Schema(r) => Resource::Schema(r),
+                Given::Agency(r) => Resource::Agency(r),
+                Given::System(r) => Resource::System(r),
+                Given::Dataset(r) => Resource::Dataset(r),
+                Given::Agreement(r) => Resource::Agreement(r),
+                // Steps in the life of what is not registered yet.
+                Given::SubjectSettings(_) | Given::SchemaTransition(_) => continue,
+            };
+            if let Resource::Schema(schema) = &mut resource {
+                schema.version = 1;
+            }
+            state.apply_resource(&resource, ("", 0))?;
+        }
+        state.settle().map_err(|errors| ApplyError {
+            kind: "dictionary",
+            id: errors.first().map(|error| error.field.clone()).unwrap_or_default(),
+            detail: errors.first().map(ToString::to_string).unwrap_or_default(),
+        })?;
+        Ok(state)
+    }
+
     /// Applies an event. Mechanical: results are taken as they stand.
     pub(crate) fn apply(&mut self, event: &ControlEvent, head: Head) -> Result<(), ApplyError> {
         let unknown =
@@ -261,17 +295,21 @@ impl ControlState {
 
     /// Makes the dictionary and the schemas of what was applied. Once for many events: it costs as much as there is.
     pub(crate) fn finish(&mut self) {
+        // A change set holds together, or it is not on the log.
+        if let Err(errors) = self.settle() {
+            tracing::error!(errors = errors.len(), "registered dictionary does not hold together");
+        }
+    }
+
+    fn settle(&mut self) -> Result<(), Vec<ldop_dictionary::DefinitionError>> {
         if !std::mem::take(&mut self.stale) {
-            return;
+            return Ok(());
         }
         let (elements, code_lists) = std::mem::take(&mut self.pending);
-        match self.dictionary.with_changes(elements, code_lists) {
-            Ok(dictionary) => self.dictionary = dictionary,
-            // A change set holds together, or it is not on the log.
-            Err(errors) => tracing::error!(errors = errors.len(), "registered dictionary does not hold together"),
-        }
+        let settled = self.dictionary.with_changes(elements, code_lists).map(|dictionary| self.dictionary = dictionary);
         let subjects: Vec<SubjectName> = self.schemas.keys().cloned().collect();
         subjects.iter().for_each(|subject| self.refresh_schema(subject));
+        settled
     }
 
     /// Finds the versions in use of a subject anew.
