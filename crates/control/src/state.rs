@@ -42,6 +42,8 @@ pub struct ApplyError {
 #[allow(missing_docs, reason = "one table for each kind")]
 pub struct Stored {
     pub elements: BTreeMap<String, Arc<registry::Element>>,
+    /// Versions before those, the oldest first; none for an element that has one version only.
+    pub earlier_elements: BTreeMap<String, Vec<Arc<registry::Element>>>,
     pub code_lists: BTreeMap<String, Arc<registry::CodeList>>,
     pub agencies: BTreeMap<String, Arc<catalog::Agency>>,
     pub systems: BTreeMap<String, Arc<catalog::System>>,
@@ -236,7 +238,9 @@ impl ControlState {
             Resource::Element(e) => {
                 let element = Element::new(convert::element(e)).map_err(|why| bad("element", &e.id, why))?;
                 self.pending.0.push(element);
-                self.stored.elements.insert(e.id.clone(), Arc::new(e.clone()));
+                if let Some(earlier) = self.stored.elements.insert(e.id.clone(), Arc::new(e.clone())) {
+                    self.stored.earlier_elements.entry(e.id.clone()).or_default().push(earlier);
+                }
                 self.stale = true;
             }
             Resource::CodeList(l) => {

@@ -110,6 +110,8 @@ fn versions_with_effective_dates_stand_beside_one_another() {
     };
     assert_eq!([max_on("2026-12-31"), max_on("2027-01-01")], [Some(5), Some(9)]);
     assert_eq!(state.stored.elements["a"].version, 2);
+    let earlier: Vec<_> = state.stored.earlier_elements["a"].iter().map(|a| (a.version, a.max_length)).collect();
+    assert_eq!(earlier, [(1, Some(5))], "versions are kept");
 }
 
 #[test]
