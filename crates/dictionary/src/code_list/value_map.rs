@@ -1,6 +1,8 @@
 //! Maps between schemes: the same fact has other codes elsewhere, such as the sex of a person, which is 1 and 2 in one
 //! scheme, 1 and 0 in another. The hub maps nothing by itself; whoever brings data in asks here.
 
+use std::collections::HashSet;
+
 use super::{CodeList, CodeListDefinition};
 use crate::definition::Errors;
 
@@ -56,6 +58,7 @@ pub(super) fn check(definition: &CodeListDefinition, has: impl Fn(&str) -> bool,
         if map.pairs.is_empty() {
             errors.add(field("pairs"), "bảng chuyển đổi trống", "the map is empty", "at least one pair");
         }
+        let mut seen = HashSet::new();
         for (at, pair) in map.pairs.iter().enumerate() {
             if !has(&pair.from) {
                 errors.add(
@@ -65,7 +68,7 @@ pub(super) fn check(definition: &CodeListDefinition, has: impl Fn(&str) -> bool,
                     "a code of the list",
                 );
             }
-            if map.pairs[..at].contains(pair) {
+            if !seen.insert((&pair.from, &pair.to)) {
                 errors.add(
                     field(&format!("pairs[{at}]")),
                     "cặp mã xuất hiện hai lần",

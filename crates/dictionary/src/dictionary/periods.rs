@@ -14,6 +14,9 @@ use crate::{
     element::{Element, widenings},
 };
 
+/// Most periods of a dictionary, which each hold every element: a new one each month for thirty years.
+const MAX_PERIODS: usize = 366;
+
 /// Versions of one element, as written, in the order they were given. Their effective dates rise: a version takes the
 /// place of all before it whose dates are not earlier.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +52,16 @@ pub(super) fn resolve(inner: &mut Inner) -> Result<(), Vec<DefinitionError>> {
     let mut days: BTreeSet<Date> = BTreeSet::from([Date(i32::MIN)]);
     for versions in inner.versions.values() {
         days.extend(versions.0.iter().skip(1).filter_map(Element::effective_from));
+    }
+    if days.len() > MAX_PERIODS {
+        let mut errors = Errors::default();
+        errors.add(
+            "effective_from",
+            "quá nhiều ngày áp dụng khác nhau",
+            "too many different effective dates",
+            format!("at most {MAX_PERIODS} different days in the dictionary"),
+        );
+        return Err(errors.0);
     }
     let mut errors: Vec<DefinitionError> = check_maps(&inner.code_lists);
     let mut periods: Vec<Period> = Vec::with_capacity(days.len());

@@ -253,3 +253,15 @@ fn a_code_is_mapped_between_schemes_both_ways() {
     assert_eq!((back("9"), back("0")), (MappedCode::One("3"), MappedCode::Ambiguous(vec!["2", "3"])));
     assert_eq!(dictionary.map_code("one", "gone", "1"), MappedCode::NoMap);
 }
+
+#[test]
+fn the_number_of_periods_is_bounded() {
+    let version =
+        |month: i32| element("a", |d| d.effective_from = format!("{:04}-{:02}-01", 2000 + month / 12, month % 12 + 1));
+    let many = Dictionary::default().with_changes((0..366).map(version), []).expect("a month for thirty years");
+    let a = many.element("a").expect("is there");
+    let later = element("a", |d| d.effective_from = "2090-01-01".into());
+    // The first version begins before all days, so 366 versions make 366 periods.
+    assert_eq!(a.effective_from(), Some(day("2030-06-01")));
+    assert_eq!(fields(&many.with_changes([later], []).expect_err("one more")), ["effective_from"]);
+}

@@ -264,7 +264,7 @@ fn check_lists(errors: &mut Errors, d: &ElementDefinition) {
         [("business_attributes", &d.business_attributes), ("technical_attributes", &d.technical_attributes)]
     {
         count(errors, field, attributes.len());
-        for (at, (name, value)) in attributes.iter().enumerate() {
+        for (at, (name, value)) in attributes.iter().enumerate().take(MAX_ITEMS) {
             let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.-".contains(&b);
             if name.is_empty() || name.len() > 64 || !name.bytes().all(is_plain) {
                 errors.add(
