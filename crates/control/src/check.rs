@@ -8,10 +8,11 @@ use ldop_contract::control::v1::{
 };
 use ldop_dictionary::{CodeList, Dictionary, Element};
 use ldop_schema_registry::registry::Use;
-use ldop_types::{Reason, Stage, SubjectName, Text};
+use ldop_types::{Reason, Stage, SubjectName, Text, TimestampMs};
 
 use crate::{
     convert,
+    life_cycle::{self, Occasion},
     schemas::{self, Problems},
     state::ControlState,
 };
@@ -173,8 +174,16 @@ pub(crate) fn check(state: &ControlState, changes: &[Change], author: &str, now:
         match change.resource.as_ref().expect("identity was found above") {
             Given::Element(given) => match Element::new(convert::element(given)) {
                 Ok(element) => {
+                    let known = state.stored.elements.get(&given.id);
+                    match life_cycle::stored(
+                        given,
+                        known.map(|known| &**known),
+                        Occasion { author, time: TimestampMs(now) },
+                    ) {
+                        Ok(given) => take!(checker, given, "element", given.id, known, Element),
+                        Err(text) => checker.problem(format!("{place}.status"), text.vi, text.en),
+                    }
                     elements.push((place, element));
-                    take!(checker, given, "element", given.id, state.stored.elements.get(&given.id), Element);
                 }
                 Err(errors) => checker.dictionary_errors(&place, errors),
             },
@@ -349,7 +358,7 @@ impl Checker<'_> {
         author: (&str, i64),
         problems: &mut Problems<'_>,
     ) -> Option<ChangeResult> {
-        let (candidate, _) = schemas::candidate(given, &next.registry, &next.dictionary, problems)?;
+        let (candidate, compiled) = schemas::candidate(given, &next.registry, &next.dictionary, problems)?;
         let subject = candidate.subject.clone();
         let known = next.registry.subject(subject.as_str()).and_then(|found| found.newest(Use::Registering)).is_some();
         let (number, version) = schemas::version_of(&candidate, &next.registry, author, problems);
@@ -358,6 +367,9 @@ impl Checker<'_> {
             (Some(_), true) => ChangeEffect::Changed,
             (Some(_), false) => ChangeEffect::Created,
         };
+        if version.is_some() {
+            compiled.refused_bindings().into_iter().for_each(|finding| problems.finding(finding));
+        }
         if let Some(version) = version.filter(|_| problems.found.is_empty()) {
             let stored = schemas::to_wire(&version);
             self.resources.push(ResourceVersion { resource: Some(Resource::Schema(stored)) });

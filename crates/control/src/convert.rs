@@ -6,7 +6,9 @@ use ldop_contract::{
     convert::{stage_from_wire, timestamp_from_wire},
     registry::v1 as registry,
 };
-use ldop_dictionary::{CodeDefinition, CodeListDefinition, ElementDefinition};
+use ldop_dictionary::{
+    CodeDefinition, CodeListDefinition, CodePairDefinition, ElementDefinition, ElementStatus, ValueMapDefinition,
+};
 
 /// `VALUE_TYPE_STRING` to `string`; unspecified and unknown to nothing.
 fn word(name: &str, prefix: &str) -> String {
@@ -14,7 +16,16 @@ fn word(name: &str, prefix: &str) -> String {
     if word == "unspecified" { String::new() } else { word }
 }
 
+/// What a status is called in definitions; unspecified is registered, as all elements were before they had one.
+pub(crate) fn status(status: registry::ElementStatus) -> ElementStatus {
+    let word = word(status.as_str_name(), "ELEMENT_STATUS_");
+    ElementStatus::parse(&word).unwrap_or(ElementStatus::Registered)
+}
+
 pub(crate) fn element(e: &registry::Element) -> ElementDefinition {
+    let attributes = |all: &[registry::Attribute]| all.iter().map(|a| (a.name.clone(), a.value.clone())).collect();
+    let relation = |r: &registry::Relation| (word(r.kind().as_str_name(), "RELATION_KIND_"), r.element.clone());
+    let step = |step: registry::NormalisationStep| word(step.as_str_name(), "NORMALISATION_STEP_");
     ElementDefinition {
         id: e.id.clone(),
         name_vi: e.name_vi.clone(),
@@ -34,6 +45,30 @@ pub(crate) fn element(e: &registry::Element) -> ElementDefinition {
         unit: e.unit.clone(),
         source: e.source.clone(),
         unconfirmed: e.unconfirmed,
+        domain: e.domain.clone(),
+        group: e.group.clone(),
+        entity: e.entity.clone(),
+        usage_vi: e.usage_vi.clone(),
+        usage_en: e.usage_en.clone(),
+        creating_unit: e.creating_unit.clone(),
+        owning_unit: e.owning_unit.clone(),
+        language: e.language.clone(),
+        status: word(e.status().as_str_name(), "ELEMENT_STATUS_"),
+        legal_basis: e.legal_basis.clone(),
+        synonyms: e.synonyms.clone(),
+        related_terms: e.related_terms.clone(),
+        business_attributes: attributes(&e.business_attributes),
+        technical_name: e.technical_name.clone(),
+        semantic_type: e.semantic_type.clone(),
+        relations: e.relations.iter().map(relation).collect(),
+        technical_attributes: attributes(&e.technical_attributes),
+        normalisation: e.normalisation().map(step).collect(),
+        normalisation_check: word(e.normalisation_check().as_str_name(), "NORMALISATION_CHECK_"),
+        api_access: e.api_access.clone(),
+        mappings: e.mappings.clone(),
+        validation_rules: e.validation_rules.clone(),
+        derives_from: e.derives_from.clone(),
+        effective_from: e.effective_from.clone(),
     }
 }
 
@@ -44,7 +79,18 @@ pub(crate) fn code_list(list: &registry::CodeList) -> CodeListDefinition {
         label_en: c.label_en.clone(),
         valid_from: c.valid_from.clone(),
         valid_to: c.valid_to.clone(),
-        successor: c.successor.clone(),
+        parent: c.parent.clone(),
+        successors: Some(&c.successor)
+            .filter(|code| !code.is_empty())
+            .into_iter()
+            .chain(&c.successors)
+            .cloned()
+            .collect(),
+    };
+    let value_map = |map: &registry::ValueMap| ValueMapDefinition {
+        to: map.to.clone(),
+        source: map.source.clone(),
+        pairs: map.pairs.iter().map(|p| CodePairDefinition { from: p.from.clone(), to: p.to.clone() }).collect(),
     };
     CodeListDefinition {
         id: list.id.clone(),
@@ -52,6 +98,7 @@ pub(crate) fn code_list(list: &registry::CodeList) -> CodeListDefinition {
         name_en: list.name_en.clone(),
         source: list.source.clone(),
         codes: list.codes.iter().map(code).collect(),
+        value_maps: list.value_maps.iter().map(value_map).collect(),
     }
 }
 

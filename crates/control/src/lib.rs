@@ -4,6 +4,7 @@
 //! - [`state`]: the state after an event, an immutable snapshot; applying an event checks nothing and makes nothing.
 //! - [`check`]: whether a change set may be applied to a state, with every finding at once.
 //! - [`schemas`]: schemas, their settings and their life, from and to the wire.
+//! - [`impact`]: what a change of a code list touches, told before it is made.
 //! - [`control`]: [`Control`], which replays, follows and extends the log.
 //!
 //! **No id is given twice, no acknowledged change is lost, every node holds the same state.** A change is appended
@@ -17,9 +18,12 @@ pub mod chain;
 pub mod check;
 pub mod control;
 mod convert;
+pub mod impact;
+mod life_cycle;
 pub mod schemas;
 pub mod state;
 
 pub use check::{Problem, Refused};
 pub use control::{Control, ControlError, Options};
+pub use impact::Impact;
 pub use state::{ControlState, InUse, LazySchema};

@@ -55,7 +55,7 @@ impl Problems<'_> {
         });
     }
 
-    fn finding(&mut self, finding: SchemaFinding) {
+    pub(crate) fn finding(&mut self, finding: SchemaFinding) {
         let field = format!("{}#{}", self.place, finding.pointer);
         let message = Text::new(
             format!("{}; {}", finding.message.vi, finding.remedy.vi),

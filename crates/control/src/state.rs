@@ -10,7 +10,7 @@ use imbl::OrdMap;
 use ldop_catalog::{Agency, Agreement, Catalog, Dataset, System, state::Versioned};
 use ldop_contract::{
     catalog::v1 as catalog,
-    control::v1::{ControlEvent, control_event::Kind, resource_version::Resource},
+    control::v1::{Change, ControlEvent, change::Resource as Given, control_event::Kind, resource_version::Resource},
     registry::v1 as registry,
 };
 use ldop_dictionary::{CodeList, Dictionary, Element};
@@ -18,7 +18,7 @@ use ldop_schema_registry::{
     CompiledSchema, Registry, SchemaFinding,
     registry::{Reference, Use, Version, references},
 };
-use ldop_types::{DatasetName, Reason, Stage, SubjectName};
+use ldop_types::{DatasetName, Reason, Stage, SubjectName, TimestampMs};
 
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -42,6 +42,8 @@ pub struct ApplyError {
 #[allow(missing_docs, reason = "one table for each kind")]
 pub struct Stored {
     pub elements: BTreeMap<String, Arc<registry::Element>>,
+    /// Versions before those, the oldest first; none for an element that has one version only.
+    pub earlier_elements: BTreeMap<String, Vec<Arc<registry::Element>>>,
     pub code_lists: BTreeMap<String, Arc<registry::CodeList>>,
     pub agencies: BTreeMap<String, Arc<catalog::Agency>>,
     pub systems: BTreeMap<String, Arc<catalog::System>>,
@@ -155,6 +157,56 @@ pub struct ControlState {
 }
 
 impl ControlState {
+    /// The state these changes would lead to, checked as the hub checks them. For work without a hub, such as on a folder
+    /// of definitions: there is no event, so the head stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`](crate::Refused) with everything that is wrong.
+    pub fn after(&self, changes: &[Change], author: &str, time: TimestampMs) -> Result<Self, crate::Refused> {
+        let checked = crate::check::check(self, changes, author, time.0)?;
+        let mut next = self.clone();
+        for resource in checked.resources.iter().filter_map(|changed| changed.resource.as_ref()) {
+            next.apply_resource(resource, (author, time.0)).map_err(|_| crate::Refused::of(Reason::Internal))?;
+        }
+        next.finish();
+        Ok(next)
+    }
+
+    /// A state in which these definitions stand, each as its first version. For work without a hub on definitions that
+    /// were checked when they were read: nothing is checked here that applying an event would not.
+    ///
+    /// # Errors
+    ///
+    /// A definition that does not hold together.
+    pub fn standing(changes: impl IntoIterator<Item = Change>) -> Result<Self, ApplyError> {
+        let mut state = Self::default();
+        for change in changes {
+            let Some(given) = change.resource else { continue };
+            let mut resource = match given {
+                Given::Element(r) => Resource::Element(r),
+                Given::CodeList(r) => Resource::CodeList(r),
+                Given::Schema(r) => Resource::Schema(r),
+                Given::Agency(r) => Resource::Agency(r),
+                Given::System(r) => Resource::System(r),
+                Given::Dataset(r) => Resource::Dataset(r),
+                Given::Agreement(r) => Resource::Agreement(r),
+                // Steps in the life of what is not registered yet.
+                Given::SubjectSettings(_) | Given::SchemaTransition(_) => continue,
+            };
+            if let Resource::Schema(schema) = &mut resource {
+                schema.version = 1;
+            }
+            state.apply_resource(&resource, ("", 0))?;
+        }
+        state.settle().map_err(|errors| ApplyError {
+            kind: "dictionary",
+            id: errors.first().map(|error| error.field.clone()).unwrap_or_default(),
+            detail: errors.first().map(ToString::to_string).unwrap_or_default(),
+        })?;
+        Ok(state)
+    }
+
     /// Applies an event. Mechanical: results are taken as they stand.
     pub(crate) fn apply(&mut self, event: &ControlEvent, head: Head) -> Result<(), ApplyError> {
         let unknown =
@@ -186,7 +238,9 @@ impl ControlState {
             Resource::Element(e) => {
                 let element = Element::new(convert::element(e)).map_err(|why| bad("element", &e.id, why))?;
                 self.pending.0.push(element);
-                self.stored.elements.insert(e.id.clone(), Arc::new(e.clone()));
+                if let Some(earlier) = self.stored.elements.insert(e.id.clone(), Arc::new(e.clone())) {
+                    self.stored.earlier_elements.entry(e.id.clone()).or_default().push(earlier);
+                }
                 self.stale = true;
             }
             Resource::CodeList(l) => {
@@ -245,17 +299,21 @@ impl ControlState {
 
     /// Makes the dictionary and the schemas of what was applied. Once for many events: it costs as much as there is.
     pub(crate) fn finish(&mut self) {
+        // A change set holds together, or it is not on the log.
+        if let Err(errors) = self.settle() {
+            tracing::error!(errors = errors.len(), "registered dictionary does not hold together");
+        }
+    }
+
+    fn settle(&mut self) -> Result<(), Vec<ldop_dictionary::DefinitionError>> {
         if !std::mem::take(&mut self.stale) {
-            return;
+            return Ok(());
         }
         let (elements, code_lists) = std::mem::take(&mut self.pending);
-        match self.dictionary.with_changes(elements, code_lists) {
-            Ok(dictionary) => self.dictionary = dictionary,
-            // A change set holds together, or it is not on the log.
-            Err(errors) => tracing::error!(errors = errors.len(), "registered dictionary does not hold together"),
-        }
+        let settled = self.dictionary.with_changes(elements, code_lists).map(|dictionary| self.dictionary = dictionary);
         let subjects: Vec<SubjectName> = self.schemas.keys().cloned().collect();
         subjects.iter().for_each(|subject| self.refresh_schema(subject));
+        settled
     }
 
     /// Finds the versions in use of a subject anew.

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ldop_catalog::{Agency, Agreement, Dataset, System};
-use ldop_dictionary::{CodeList, Dictionary, Element, ElementDefinition};
+use ldop_dictionary::{Binding, CodeList, Dictionary, Element, ElementDefinition, ElementStatus, dictionary::DOMAINS};
 use ldop_schema_registry::{CompiledSchema, SchemaRule};
-use ldop_types::SystemId;
+use ldop_types::{ElementId, SystemId};
 
 use crate::{
     References,
@@ -14,12 +14,20 @@ use crate::{
     examples,
     json::locate,
     reading::{Place, Problems, suggestion},
+    schemas::SchemaText,
     walk::Files,
 };
 
 /// Notes everything that is wrong; returns how many examples were run.
-pub(crate) fn check(folder: &Folder, files: &Files, references: References, problems: &Problems) -> usize {
-    let checker = Checker { folder, references, problems };
+pub(crate) fn check(
+    folder: &Folder,
+    files: &Files,
+    references: References,
+    problems: &Problems,
+    warnings: &Problems,
+) -> usize {
+    let ids = folder.elements.iter().map(|e| e.definition.id.as_str()).collect();
+    let checker = Checker { folder, ids, references, problems, warnings };
     checker.duplicates();
     let dictionary = checker.dictionary();
     let schemas = checker.schemas(&dictionary);
@@ -41,8 +49,11 @@ struct Bound<'f> {
 
 struct Checker<'f> {
     folder: &'f Folder,
+    /// Ids of elements.
+    ids: BTreeSet<&'f str>,
     references: References,
     problems: &'f Problems,
+    warnings: &'f Problems,
 }
 
 impl<'f> Checker<'f> {
@@ -78,10 +89,18 @@ impl<'f> Checker<'f> {
     }
 
     fn dictionary(&self) -> Bound<'f> {
-        let mut lists = Vec::new();
+        let mut lists = BTreeMap::new();
+        let known: BTreeSet<&str> = self.folder.code_lists.iter().map(|e| e.definition.id.as_str()).collect();
         for entry in &self.folder.code_lists {
-            match CodeList::new(entry.definition.clone()) {
-                Ok(list) => lists.push(list),
+            let mut definition = entry.definition.clone();
+            for (at, map) in entry.definition.value_maps.iter().enumerate() {
+                self.refer(&entry.places, &format!("value_maps[{at}].to"), "code list", &map.to, &known);
+            }
+            definition.value_maps.retain(|map| known.contains(map.to.as_str()));
+            match CodeList::new(definition) {
+                Ok(list) => {
+                    lists.insert(entry.definition.id.as_str(), list);
+                }
                 Err(errors) => {
                     for error in errors {
                         entry.places.note(self.problems, &error.field, error.message.en, error.expected);
@@ -89,25 +108,16 @@ impl<'f> Checker<'f> {
                 }
             }
         }
-        let known: BTreeSet<&str> = self.folder.code_lists.iter().map(|e| e.definition.id.as_str()).collect();
-        let sound: BTreeSet<&str> = lists.iter().map(|list| list.id().as_str()).collect();
         let mut broken = BTreeSet::new();
-        let mut elements = Vec::new();
+        let mut elements = BTreeMap::new();
         for entry in &self.folder.elements {
-            let definition = &entry.definition;
-            let list = definition.code_list.as_str();
-            if !list.is_empty() {
-                self.refer(&entry.places, "code_list", "code list", list, &known);
-            }
-            match Element::new(definition.clone()) {
-                // The list is missing or broken, which is said already: the element stands for its schemas without it.
-                Ok(_) if !list.is_empty() && !sound.contains(list) => {
-                    let without = ElementDefinition { code_list: String::new(), ..definition.clone() };
-                    elements.extend(Element::new(without));
+            let id = entry.definition.id.as_str();
+            match Element::new(self.with_references(entry, &known, &lists)) {
+                Ok(element) => {
+                    elements.entry(id).or_insert(element);
                 }
-                Ok(element) => elements.push(element),
                 Err(errors) => {
-                    broken.insert(definition.id.as_str());
+                    broken.insert(id);
                     for error in errors {
                         // The definition says `type` where Rust cannot.
                         let field = if error.field == "value_type" { "type" } else { &error.field };
@@ -116,16 +126,88 @@ impl<'f> Checker<'f> {
                 }
             }
         }
-        // Cannot fail: every list an element names is given with it.
-        let dictionary = Dictionary::default().with_changes(elements, lists).unwrap_or_default();
+        let dictionary = loop {
+            // What derives from an element that is not there is not whole.
+            while let Some(id) = elements
+                .iter()
+                .find(|(_, element)| element.derives_from().is_some_and(|id| !elements.contains_key(id.as_str())))
+                .map(|(id, _)| *id)
+            {
+                elements.remove(id);
+                broken.insert(id);
+            }
+            match Dictionary::default().with_changes(elements.values().cloned(), lists.values().cloned()) {
+                Ok(dictionary) => break dictionary,
+                Err(errors) => {
+                    let before = elements.len() + lists.len();
+                    for error in errors {
+                        self.note_in_dictionary(&error);
+                        let of = |id: &str| error.field.strip_prefix(id).is_some_and(|rest| rest.starts_with('.'));
+                        lists.retain(|id, _| !of(id));
+                        elements.retain(|id, element| {
+                            let stays =
+                                !of(id) && element.code_list().is_none_or(|list| lists.contains_key(list.as_str()));
+                            if !stays {
+                                broken.insert(id);
+                            }
+                            stays
+                        });
+                    }
+                    if elements.len() + lists.len() == before {
+                        break Dictionary::default();
+                    }
+                }
+            }
+        };
         Bound { dictionary, broken }
+    }
+
+    /// The definition without the references that lead nowhere, which are noted: for its schemas it stands without them.
+    fn with_references(
+        &self,
+        entry: &Entry<ElementDefinition>,
+        known: &BTreeSet<&str>,
+        sound: &BTreeMap<&str, CodeList>,
+    ) -> ElementDefinition {
+        let (mut definition, places) = (entry.definition.clone(), &entry.places);
+        let ids = &self.ids;
+        self.refer(places, "code_list", "code list", &definition.code_list, known);
+        if !sound.contains_key(definition.code_list.as_str()) {
+            definition.code_list.clear();
+        }
+        if !definition.domain.is_empty() && !sound.contains_key(DOMAINS) {
+            self.refer(places, "domain", "code list", DOMAINS, known);
+            definition.domain.clear();
+        }
+        self.refer(places, "derives_from", "element", &definition.derives_from, ids);
+        for (at, (_, other)) in entry.definition.relations.iter().enumerate() {
+            self.refer(places, &format!("relations[{at}].element"), "element", other, ids);
+        }
+        let is_sound = |id: &str| ElementId::parse(id).is_err() || id == definition.id || ids.contains(id);
+        definition.relations.retain(|(_, other)| is_sound(other));
+        definition
+    }
+
+    /// Notes what is wrong among definitions, `<id>.<field>`, where the field stands.
+    fn note_in_dictionary(&self, error: &ldop_dictionary::DefinitionError) {
+        let elements = self.folder.elements.iter().map(|entry| (entry.definition.id.as_str(), &entry.places));
+        let lists = self.folder.code_lists.iter().map(|entry| (entry.definition.id.as_str(), &entry.places));
+        let field = |id: &str| error.field.strip_prefix(id)?.strip_prefix('.');
+        // An id may begin as another does: `person.name.length` is of `person.name`, where there is one, not of `person`.
+        let of = elements.chain(lists).filter_map(|(id, places)| Some((id, places, field(id)?)));
+        if let Some((_, places, field)) = of.max_by_key(|(id, ..)| id.len()) {
+            places.note(self.problems, field, &*error.message.en, &*error.expected);
+        }
     }
 
     fn schemas(&self, bound: &Bound<'_>) -> Schemas<'f> {
         let mut schemas = Schemas::new();
         for schema in &self.folder.schemas {
             let compiled = match CompiledSchema::compile(schema.source.text(), &bound.dictionary) {
-                Ok(compiled) => Some(compiled),
+                Ok(compiled) => {
+                    self.bindings(schema, &compiled);
+                    Some(compiled)
+                }
                 Err(findings) => {
                     for finding in findings {
                         let unknown = finding.rule == SchemaRule::ElementUnknown;
@@ -150,6 +232,21 @@ impl<'f> Checker<'f> {
             schemas.entry(&schema.name).or_insert(compiled);
         }
         schemas
+    }
+
+    /// Notes bindings to elements that are not registered. What was registered once may have schemas at the hub, so of
+    /// a retired element the hub has to judge.
+    fn bindings(&self, schema: &SchemaText, compiled: &CompiledSchema) {
+        for finding in compiled.refused_bindings().into_iter().chain(compiled.discouraged_bindings()) {
+            let element = compiled.bindings().find(|(_, e)| Some(e.id().as_str()) == finding.element.as_deref());
+            let (notes, more) = match element.map(|(_, element)| element.status()) {
+                Some(ElementStatus::Retired) => (self.warnings, "; the hub takes no new version that binds it"),
+                Some(status) if status.binding() == Binding::Discouraged => (self.warnings, ""),
+                _ => (self.problems, ""),
+            };
+            let place = schema.source.place(locate(schema.source.text(), &finding.pointer));
+            notes.note(place, finding.pointer, format!("{} ({}){more}", finding.message.en, finding.remedy.en), "");
+        }
     }
 
     fn agencies_and_systems(&self) {

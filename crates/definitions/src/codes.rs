@@ -11,7 +11,10 @@ use crate::{
 };
 
 /// The columns a file may have, in any order; the first two it must have.
-pub(crate) const COLUMNS: [&str; 6] = ["code", "label_vi", "label_en", "valid_from", "valid_to", "successor"];
+pub(crate) const COLUMNS: [&str; 8] =
+    ["code", "label_vi", "label_en", "valid_from", "valid_to", "successor", "parent", "successors"];
+/// Stands between the codes of the column `successors`.
+const BETWEEN: char = ';';
 const NEEDED: [&str; 2] = ["code", "label_vi"];
 
 /// Reads a file; what is wrong with it is noted with row and column. `None` when it cannot be read as a list of codes
@@ -67,8 +70,11 @@ pub(crate) fn read(file: &Path, table: &Table<'_>, problems: &Problems) -> Optio
     Some((codes, rows))
 }
 
-/// How a problem names a column: "valid_to (column 5)".
+/// How a problem names a column: "valid_to (column 5)". A successor may stand in either of two.
 pub(crate) fn column_key(columns: &[String], name: &str) -> String {
+    let name = name.split('[').next().unwrap_or(name);
+    let stands = |name: &str| columns.iter().any(|column| column == name);
+    let name = if name == "successors" && !stands(name) { "successor" } else { name };
     match columns.iter().position(|column| column == name) {
         Some(at) => format!("{name} (column {})", at + 1),
         None => name.to_owned(),
@@ -101,6 +107,8 @@ fn code(record: &StringRecord, columns: &[String]) -> CodeDefinition {
     let field = |name: &str| {
         columns.iter().position(|column| column == name).and_then(|at| record.get(at)).unwrap_or_default().to_owned()
     };
-    let [code, label_vi, label_en, valid_from, valid_to, successor] = COLUMNS.map(field);
-    CodeDefinition { code, label_vi, label_en, valid_from, valid_to, successor }
+    let [code, label_vi, label_en, valid_from, valid_to, successor, parent, several] = COLUMNS.map(field);
+    let several = several.split(BETWEEN).map(|code| code.trim().to_owned());
+    let successors = [successor].into_iter().chain(several).filter(|code| !code.is_empty()).collect();
+    CodeDefinition { code, label_vi, label_en, valid_from, valid_to, parent, successors }
 }

@@ -3,7 +3,10 @@
 
 use jiff::Timestamp;
 use ldop_catalog::{AgencyDefinition, AgreementDefinition, DatasetDefinition, SystemDefinition};
-use ldop_dictionary::{CodeDefinition, CodeListDefinition, ElementDefinition, IdentifierRule, ValueFormat, ValueType};
+use ldop_dictionary::{
+    CodeDefinition, CodeListDefinition, CodePairDefinition, ElementDefinition, ElementStatus, IdentifierRule,
+    NormalisationCheck, NormalisationStep, RelationKind, ValueFormat, ValueMapDefinition, ValueType,
+};
 use ldop_types::{Sensitivity, Stage, TimestampMs};
 use toml::de::DeValue;
 
@@ -117,6 +120,33 @@ impl<'a> Reader<'a> {
         texts
     }
 
+    /// A list of words.
+    fn words(&mut self, key: &'static str, words: &[&str]) -> Vec<String> {
+        self.at(key);
+        let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+        let expected = format!("one of {}", quoted.join(", "));
+        let items = self.table.list(key, &expected, |v| text(v).filter(|t| words.contains(&t.as_str())));
+        items.into_iter().map(|(_, word)| word).collect()
+    }
+
+    /// A day, as text or as a date of TOML.
+    fn day(&mut self, key: &'static str) -> String {
+        self.at(key);
+        let parse = |value: &DeValue<'_>| match value {
+            DeValue::Datetime(day) if day.time.is_none() && day.offset.is_none() => Some(day.to_string()),
+            other => text(other),
+        };
+        self.table.optional(key, "a day as \"YYYY-MM-DD\"", parse).unwrap_or_default()
+    }
+
+    /// Names and values, by name.
+    fn attributes(&mut self, key: &'static str) -> Vec<(String, String)> {
+        self.at(key);
+        let mut attributes = self.table.texts(key, "a text");
+        attributes.sort();
+        attributes
+    }
+
     fn finish<D>(self, definition: D) -> Entry<D> {
         self.table.finish();
         Entry { places: self.places, definition }
@@ -128,30 +158,71 @@ const STAGES: [&str; 2] = [Stage::Testing.as_str(), Stage::Live.as_str()];
 
 pub(crate) fn element(table: Table<'_>) -> Entry<ElementDefinition> {
     let mut reader = Reader::new(table, "element");
-    let types: Vec<_> = ValueType::ALL.iter().map(|t| t.as_str()).collect();
-    let formats: Vec<_> = ValueFormat::ALL.iter().map(|f| f.as_str()).collect();
-    let identifiers: Vec<_> = IdentifierRule::ALL.iter().map(|i| i.as_str()).collect();
+    // What it does not state it inherits.
+    let derives_from = reader.maybe("derives_from");
+    let mut inherited = |key, words: &[&str]| {
+        let word = if derives_from.is_empty() { reader.needed_word(key, words) } else { reader.word(key, words) };
+        word.unwrap_or_default()
+    };
+    let value_type = inherited("type", ValueType::WORDS);
+    let sensitivity = inherited("sensitivity", &Sensitivity::ALL.map(Sensitivity::as_str));
     let definition = ElementDefinition {
         id: reader.text("id", ldop_types::ElementId::EXPECTED),
         name_vi: reader.text("name_vi", NAME),
         name_en: reader.maybe("name_en"),
         definition_vi: reader.maybe("definition_vi"),
         definition_en: reader.maybe("definition_en"),
-        value_type: reader.needed_word("type", &types).unwrap_or_default(),
+        value_type,
         min_length: reader.number32("min_length"),
         max_length: reader.number32("max_length"),
         pattern: reader.maybe("pattern"),
-        format: reader.word("format", &formats).unwrap_or_default(),
+        format: reader.word("format", ValueFormat::WORDS).unwrap_or_default(),
         minimum: reader.decimal("minimum"),
         maximum: reader.decimal("maximum"),
         code_list: reader.maybe("code_list"),
-        identifier: reader.word("identifier", &identifiers).unwrap_or_default(),
-        sensitivity: reader.needed_word("sensitivity", &Sensitivity::ALL.map(Sensitivity::as_str)).unwrap_or_default(),
+        identifier: reader.word("identifier", IdentifierRule::WORDS).unwrap_or_default(),
+        sensitivity,
         unit: reader.maybe("unit"),
         source: reader.maybe("source"),
         unconfirmed: reader.flag("unconfirmed"),
+        domain: reader.maybe("domain"),
+        group: reader.maybe("group"),
+        entity: reader.maybe("entity"),
+        usage_vi: reader.maybe("usage_vi"),
+        usage_en: reader.maybe("usage_en"),
+        creating_unit: reader.maybe("creating_unit"),
+        owning_unit: reader.maybe("owning_unit"),
+        language: reader.maybe("language"),
+        status: reader.word("status", ElementStatus::WORDS).unwrap_or_default(),
+        legal_basis: reader.maybe("legal_basis"),
+        synonyms: reader.texts("synonyms", "another name"),
+        related_terms: reader.texts("related_terms", "the name of a related notion"),
+        business_attributes: reader.attributes("business_attributes"),
+        technical_name: reader.maybe("technical_name"),
+        semantic_type: reader.maybe("semantic_type"),
+        relations: relations(&mut reader),
+        technical_attributes: reader.attributes("technical_attributes"),
+        normalisation: reader.words("normalisation", NormalisationStep::WORDS),
+        normalisation_check: reader.word("normalisation_check", NormalisationCheck::WORDS).unwrap_or_default(),
+        api_access: reader.maybe("api_access"),
+        mappings: reader.texts("mappings", "a prefixed name, such as \"schema:name\""),
+        validation_rules: reader.texts("validation_rules", "a rule in words"),
+        derives_from,
+        effective_from: reader.day("effective_from"),
     };
     reader.finish(definition)
+}
+
+fn relations(reader: &mut Reader<'_>) -> Vec<(String, String)> {
+    reader.at("relations");
+    let mut relations = Vec::new();
+    for (at, table) in reader.table.tables("relations").into_iter().enumerate() {
+        let mut relation = Reader::new(table, "element");
+        let kind = relation.needed_word("kind", RelationKind::WORDS).unwrap_or_default();
+        relations.push((kind, relation.text("element", "the id of an element")));
+        reader.take(&format!("relations[{at}]"), relation);
+    }
+    relations
 }
 
 pub(crate) fn code_list(table: Table<'_>, source: &Source, problems: &Problems) -> Entry<CodeListDefinition> {
@@ -162,6 +233,7 @@ pub(crate) fn code_list(table: Table<'_>, source: &Source, problems: &Problems) 
         name_en: reader.maybe("name_en"),
         source: reader.maybe("source"),
         codes: Vec::new(),
+        value_maps: value_maps(&mut reader),
     };
     reader.at("codes");
     let csv = reader.maybe("csv");
@@ -173,13 +245,18 @@ pub(crate) fn code_list(table: Table<'_>, source: &Source, problems: &Problems) 
     if csv.is_empty() {
         for (at, table) in reader.table.tables("codes").into_iter().enumerate() {
             let mut code = Reader::new(table, "code_list");
+            let successor = code.maybe("successor");
             definition.codes.push(CodeDefinition {
                 code: code.text("code", "a code, as text"),
                 label_vi: code.text("label_vi", "a label in Vietnamese"),
                 label_en: code.maybe("label_en"),
-                valid_from: code.maybe("valid_from"),
-                valid_to: code.maybe("valid_to"),
-                successor: code.maybe("successor"),
+                valid_from: code.day("valid_from"),
+                valid_to: code.day("valid_to"),
+                parent: code.maybe("parent"),
+                successors: match code.texts("successors", "a code of the list") {
+                    several if successor.is_empty() => several,
+                    several => [successor].into_iter().chain(several).collect(),
+                },
             });
             reader.take(&format!("codes[{at}]"), code);
         }
@@ -194,6 +271,29 @@ pub(crate) fn code_list(table: Table<'_>, source: &Source, problems: &Problems) 
         }
     }
     reader.finish(definition)
+}
+
+fn value_maps(reader: &mut Reader<'_>) -> Vec<ValueMapDefinition> {
+    reader.at("value_maps");
+    let mut maps = Vec::new();
+    for (index, table) in reader.table.tables("value_maps").into_iter().enumerate() {
+        let mut map = Reader::new(table, "code_list");
+        let mut definition = ValueMapDefinition {
+            to: map.text("to", "the id of another code list"),
+            source: map.maybe("source"),
+            pairs: Vec::new(),
+        };
+        map.at("pairs");
+        for (at, table) in map.table.tables("pairs").into_iter().enumerate() {
+            let mut pair = Reader::new(table, "code_list");
+            let (from, to) = (pair.text("from", "a code of this list"), pair.text("to", "a code of the other list"));
+            definition.pairs.push(CodePairDefinition { from, to });
+            map.take(&format!("pairs[{at}]"), pair);
+        }
+        maps.push(definition);
+        reader.take(&format!("value_maps[{index}]"), map);
+    }
+    maps
 }
 
 pub(crate) fn agency(table: Table<'_>) -> Entry<AgencyDefinition> {

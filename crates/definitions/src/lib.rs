@@ -4,7 +4,7 @@
 //!
 //! - `**/*.toml`: `[[element]]`, `[[code_list]]`, `[[agency]]`, `[[system]]`, `[[dataset]]`, `[[agreement]]`, with the
 //!   field names of the messages in `proto/ldop/registry/v1` and `proto/ldop/catalog/v1`.
-//! - CSV files that code lists name: `code,label_vi,label_en,valid_from,valid_to,successor`.
+//! - CSV files that code lists name: `code,label_vi,label_en,valid_from,valid_to,successor,parent,successors`.
 //! - `**/<schema>.schema.json`: JSON Schema with every property bound to an element.
 //! - `<schema>.accepted/*.json`, `<schema>.rejected/*.json`: records that must be accepted, and records that must be
 //!   rejected for exactly the reasons they name.
@@ -49,6 +49,8 @@ pub struct Loaded {
     pub changes: Vec<(Place, Change)>,
     /// Records beside schemas that were checked and behaved as they say.
     pub examples: usize,
+    /// What may stand and should not for long, by file and line.
+    pub warnings: Vec<Problem>,
 }
 
 /// Reads and checks folders, taken together.
@@ -60,9 +62,10 @@ pub fn load(folders: &[PathBuf], references: References) -> Result<Loaded, Vec<P
     let problems = Problems::default();
     let files = walk::walk(folders, &problems);
     let folder = entry::Folder::read(&files, &problems);
-    let examples = check::check(&folder, &files, references, &problems);
+    let warnings = Problems::default();
+    let examples = check::check(&folder, &files, references, &problems, &warnings);
     if problems.is_empty() {
-        Ok(Loaded { changes: wire::changes(&folder), examples })
+        Ok(Loaded { changes: wire::changes(&folder), examples, warnings: warnings.into_sorted() })
     } else {
         Err(problems.into_sorted())
     }

@@ -10,6 +10,9 @@ use crate::reading::{Place, Problems};
 /// Deeper than any sensible layout; stops at links that lead in circles.
 const DEEPEST: usize = 16;
 
+/// A JSON Schema of definition files, which editors complete and check them by.
+const FILE_SCHEMA: &str = ".toml-schema.json";
+
 /// The files of a folder, by what they hold.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
@@ -62,6 +65,8 @@ fn visit(folder: &Path, depth: usize, files: &mut Files, problems: &Problems) {
             files.toml.push(path);
         } else if let Some(schema) = name.strip_suffix(".schema.json") {
             files.schemas.push(SchemaFile { name: schema.to_owned(), path });
+        } else if name.ends_with(FILE_SCHEMA) {
+            // For editors; says nothing of records.
         } else if name.ends_with(".json") {
             let expected = "<schema>.schema.json, or a record in <schema>.accepted/ or <schema>.rejected/";
             problems.note(Place::file(path), "", "a JSON file that means nothing here", expected);

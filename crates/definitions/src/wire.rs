@@ -70,6 +70,18 @@ fn element(d: &ElementDefinition) -> registry::Element {
     let format = registry::ValueFormat::from_str_name(&name("VALUE_FORMAT_", &d.format));
     let identifier = registry::IdentifierRule::from_str_name(&name("IDENTIFIER_RULE_", &d.identifier));
     let sensitivity = registry::Sensitivity::from_str_name(&name("SENSITIVITY_", &d.sensitivity));
+    let status = registry::ElementStatus::from_str_name(&name("ELEMENT_STATUS_", &d.status));
+    let check = registry::NormalisationCheck::from_str_name(&name("NORMALISATION_CHECK_", &d.normalisation_check));
+    let step = |word: &String| {
+        registry::NormalisationStep::from_str_name(&name("NORMALISATION_STEP_", word)).unwrap_or_default().into()
+    };
+    let relation = |(kind, element): &(String, String)| registry::Relation {
+        kind: registry::RelationKind::from_str_name(&name("RELATION_KIND_", kind)).unwrap_or_default().into(),
+        element: element.clone(),
+    };
+    let attributes = |all: &[(String, String)]| {
+        all.iter().map(|(name, value)| registry::Attribute { name: name.clone(), value: value.clone() }).collect()
+    };
     registry::Element {
         id: d.id.clone(),
         version: 0,
@@ -90,17 +102,52 @@ fn element(d: &ElementDefinition) -> registry::Element {
         unit: d.unit.clone(),
         source: d.source.clone(),
         unconfirmed: d.unconfirmed,
+        domain: d.domain.clone(),
+        group: d.group.clone(),
+        entity: d.entity.clone(),
+        usage_vi: d.usage_vi.clone(),
+        usage_en: d.usage_en.clone(),
+        creating_unit: d.creating_unit.clone(),
+        owning_unit: d.owning_unit.clone(),
+        language: d.language.clone(),
+        status: status.unwrap_or_default().into(),
+        legal_basis: d.legal_basis.clone(),
+        synonyms: d.synonyms.clone(),
+        related_terms: d.related_terms.clone(),
+        business_attributes: attributes(&d.business_attributes),
+        technical_name: d.technical_name.clone(),
+        semantic_type: d.semantic_type.clone(),
+        relations: d.relations.iter().map(relation).collect(),
+        technical_attributes: attributes(&d.technical_attributes),
+        normalisation: d.normalisation.iter().map(step).collect(),
+        normalisation_check: check.unwrap_or_default().into(),
+        api_access: d.api_access.clone(),
+        mappings: d.mappings.clone(),
+        validation_rules: d.validation_rules.clone(),
+        derives_from: d.derives_from.clone(),
+        effective_from: d.effective_from.clone(),
+        history: Vec::new(),
     }
 }
 
 fn code_list(d: &CodeListDefinition) -> registry::CodeList {
+    // One successor stands where it always stood, so that a list that has not changed stays the same on the wire.
+    let one = |all: &[String]| if let [one] = all { one.clone() } else { String::new() };
+    let several = |all: &[String]| if all.len() > 1 { all.to_vec() } else { Vec::new() };
+    let value_maps = d.value_maps.iter().map(|map| registry::ValueMap {
+        to: map.to.clone(),
+        source: map.source.clone(),
+        pairs: map.pairs.iter().map(|p| registry::CodePair { from: p.from.clone(), to: p.to.clone() }).collect(),
+    });
     let codes = d.codes.iter().map(|c| registry::Code {
         code: c.code.clone(),
         label_vi: c.label_vi.clone(),
         label_en: c.label_en.clone(),
         valid_from: c.valid_from.clone(),
         valid_to: c.valid_to.clone(),
-        successor: c.successor.clone(),
+        successor: one(&c.successors),
+        parent: c.parent.clone(),
+        successors: several(&c.successors),
     });
     registry::CodeList {
         id: d.id.clone(),
@@ -109,6 +156,7 @@ fn code_list(d: &CodeListDefinition) -> registry::CodeList {
         name_en: d.name_en.clone(),
         source: d.source.clone(),
         codes: codes.collect(),
+        value_maps: value_maps.collect(),
     }
 }
 

@@ -4,8 +4,9 @@ use ldop_types::{Date, Rule};
 
 use crate::{
     code_list::{CodeList, CodeStatus},
-    element::{Bound, Element, IdentifierRule, ValueFormat, ValueType},
+    element::{Bound, Element},
     format, identifier,
+    words::{IdentifierRule, NormalisationCheck, ValueFormat, ValueType},
 };
 
 /// A JSON scalar, borrowed from the record.
@@ -114,6 +115,19 @@ impl Element {
             Some(ValueFormat::PartialDate) => format::is_partial_date(text),
         };
         broken.add_if(!has_format, Rule::Format);
+        // Neither is one worth looking through.
+        if let Some(form) = rules.normal_form
+            && form.check == NormalisationCheck::Refuse
+        {
+            broken.add_if(!too_long && !form.is_kept(text), Rule::Normalisation);
+        }
+    }
+
+    /// Whether a text of an element that only warns of it is not in normal form.
+    #[must_use]
+    #[inline]
+    pub fn doubts_form(&self, text: &str) -> bool {
+        self.rules().normal_form.is_some_and(|form| form.check == NormalisationCheck::Warn && !form.is_kept(text))
     }
 }
 

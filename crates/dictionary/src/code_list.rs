@@ -6,9 +6,13 @@ use ldop_types::{CodeListId, Date};
 
 use crate::definition::{DefinitionError, Errors};
 
+mod history;
 mod index;
+mod value_map;
 
 use index::Index;
+
+pub use value_map::{CodePairDefinition, MappedCode, ValueMapDefinition};
 
 /// Most codes of one list. The country has 3,321 communes.
 pub const MAX_CODES: usize = 200_000;
@@ -28,6 +32,8 @@ pub struct CodeListDefinition {
     pub source: String,
     /// Codes, in any order; the same code may stand several times when the periods do not overlap.
     pub codes: Vec<CodeDefinition>,
+    /// Maps of these codes to those of other lists.
+    pub value_maps: Vec<ValueMapDefinition>,
 }
 
 /// One code of a list as an operator writes it; mirrors `ldop.registry.v1.Code`.
@@ -43,8 +49,10 @@ pub struct CodeDefinition {
     pub valid_from: String,
     /// Last day it is valid, YYYY-MM-DD; empty: still is.
     pub valid_to: String,
-    /// Code that takes its place after `valid_to`; empty when none.
-    pub successor: String,
+    /// Code of the same list this one is a part of; empty when none.
+    pub parent: String,
+    /// Codes that take its place after `valid_to`: one where it was renamed or merged, several where it was split.
+    pub successors: Vec<String>,
 }
 
 /// What a list knows of a code on a day.
@@ -68,6 +76,8 @@ struct Inner {
     /// Where the periods of a code begin and end in `periods`.
     codes: Index,
     periods: Vec<Period>,
+    /// For each of `periods`, the row of the definition it comes from.
+    rows: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,13 +86,20 @@ struct Period {
     last: Date,
 }
 
+impl Period {
+    fn contains(self, day: Date) -> bool {
+        self.first <= day && day <= self.last
+    }
+}
+
 impl CodeList {
     /// Parses a definition.
     ///
     /// # Errors
     ///
     /// Every bad field at once: id, texts, codes that are empty or too long, dates that do not exist, periods that
-    /// overlap for one code, successors the list does not have.
+    /// overlap for one code, successors and parents the list does not have, parents that lead in a circle, value maps
+    /// that map codes the list does not have.
     pub fn new(definition: CodeListDefinition) -> Result<Self, Vec<DefinitionError>> {
         let mut errors = Errors::default();
         let id = CodeListId::parse(&definition.id);
@@ -126,18 +143,12 @@ impl CodeList {
             periods.push(*period);
         }
         let codes = Index::new(&ranges);
-        for (index, code) in definition.codes.iter().enumerate() {
-            if !code.successor.is_empty() && codes.find(&code.successor).is_none() {
-                errors.add(
-                    format!("codes[{index}].successor"),
-                    format!("danh mục không có mã thay thế {}", code.successor),
-                    format!("the list does not have the successor {}", code.successor),
-                    "a code of the same list, or empty",
-                );
-            }
-        }
+        let has = |code: &str| codes.find(code).is_some();
+        history::check(&definition, has, &mut errors);
+        value_map::check(&definition, has, &mut errors);
+        let rows = rows.iter().map(|(index, _)| *index as u32).collect();
         match id {
-            Ok(id) if errors.0.is_empty() => Ok(Self(Arc::new(Inner { id, definition, codes, periods }))),
+            Ok(id) if errors.0.is_empty() => Ok(Self(Arc::new(Inner { id, definition, codes, periods, rows }))),
             _ => Err(errors.0),
         }
     }
@@ -160,11 +171,7 @@ impl CodeList {
     pub fn status(&self, code: &str, on: Date) -> CodeStatus {
         let Some((start, end)) = self.0.codes.find(code) else { return CodeStatus::Unknown };
         let periods = &self.0.periods[start as usize..end as usize];
-        if periods.iter().any(|period| period.first <= on && on <= period.last) {
-            CodeStatus::InForce
-        } else {
-            CodeStatus::NotInForce
-        }
+        if periods.iter().any(|period| period.contains(on)) { CodeStatus::InForce } else { CodeStatus::NotInForce }
     }
 
     /// Whether the list has the code at all, on whatever day.
@@ -173,10 +180,30 @@ impl CodeList {
         self.0.codes.find(code).is_some()
     }
 
+    /// Every different code, in the order of their text.
+    pub fn codes(&self) -> impl Iterator<Item = &str> {
+        let inner = &*self.0;
+        let code = |row: &u32| inner.definition.codes[*row as usize].code.as_str();
+        let mut last = None;
+        inner.rows.iter().map(code).filter(move |code| last.replace(*code) != Some(*code))
+    }
+
+    /// The row of `code` that is valid on a day.
+    #[must_use]
+    pub fn entry(&self, code: &str, on: Date) -> Option<&CodeDefinition> {
+        let (start, end) = self.0.codes.find(code)?;
+        let at = (start..end).find(|at| self.0.periods[*at as usize].contains(on))?;
+        Some(self.row(at))
+    }
+
     /// Number of different codes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.codes.len()
+    }
+
+    fn row(&self, at: u32) -> &CodeDefinition {
+        &self.0.definition.codes[self.0.rows[at as usize] as usize]
     }
 
     /// Never true: an empty list is refused.
@@ -297,7 +324,7 @@ mod tests {
     #[test]
     fn every_bad_code_is_reported() {
         let mut successor = code("c", "", "");
-        successor.successor = "zz".into();
+        successor.successors = vec!["a".into(), "zz".into()];
         let errors = list(vec![
             code("a", "", "2025-06-30"),
             code("a", "2025-06-30", ""),
@@ -316,7 +343,7 @@ mod tests {
                 "codes[3].code",
                 "codes[4].valid_to",
                 "codes[1]",
-                "codes[5].successor"
+                "codes[5].successors[1]"
             ]
         );
     }

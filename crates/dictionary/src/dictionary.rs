@@ -1,27 +1,50 @@
 //! An immutable snapshot of all elements and code lists.
 
+mod periods;
+
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use ldop_types::{CodeListId, ElementId};
+use ldop_types::{CodeListId, Date, ElementId};
 
-use crate::{code_list::CodeList, definition::DefinitionError, definition::Errors, element::Element};
+use crate::{
+    code_list::{CodeList, MappedCode},
+    definition::DefinitionError,
+    element::Element,
+};
+use periods::{Period, Versions};
+
+/// The code list the domains of elements are codes of.
+pub const DOMAINS: &str = "dictionary-domains";
 
 /// A snapshot of the dictionary. Cheap to clone; never changes, a change makes another one.
+///
+/// A version of an element may say the first day of records it judges, so a snapshot holds every version that judges
+/// some day. What it says without a day is of the last period: that is what new schemas are bound to.
 #[derive(Clone, Default)]
 pub struct Dictionary(Arc<Inner>);
 
 #[derive(Clone, Default)]
 struct Inner {
-    elements: BTreeMap<ElementId, Element>,
+    /// As written, each with the versions that still judge some day.
+    versions: BTreeMap<ElementId, Versions>,
     code_lists: BTreeMap<CodeListId, CodeList>,
+    /// Whole elements in the periods between effective dates, in order; the first begins before all days.
+    periods: Vec<Period>,
+    /// The last period's. Empty as long as there is none.
+    elements: Arc<BTreeMap<ElementId, Element>>,
 }
 
 impl Dictionary {
     /// A snapshot with these elements and code lists added, or put in the place of those with the same ids.
     ///
+    /// An element with an effective date takes the place of its earlier versions from that day on only; one without
+    /// takes it for all days.
+    ///
     /// # Errors
     ///
-    /// Each element that names a code list the new snapshot does not have; the field is `<element id>.code_list`.
+    /// Each element that names a code list, parent, domain or related element the new snapshot does not have, that
+    /// derives from itself, or that is wider than its parent in some period; the field is `<element id>.<field>`. Each
+    /// value map that leads nowhere; the field is `<code list id>.value_maps[0].to` and the like.
     pub fn with_changes(
         &self,
         elements: impl IntoIterator<Item = Element>,
@@ -29,19 +52,37 @@ impl Dictionary {
     ) -> Result<Self, Vec<DefinitionError>> {
         let mut inner = (*self.0).clone();
         inner.code_lists.extend(code_lists.into_iter().map(|list| (list.id().clone(), list)));
-        inner.elements.extend(elements.into_iter().map(|element| (element.id().clone(), element)));
-        let mut errors = Errors::default();
-        for element in inner.elements.values() {
-            if let Some(list) = element.code_list().filter(|list| !inner.code_lists.contains_key(*list)) {
-                errors.add(
-                    format!("{}.code_list", element.id()),
-                    format!("chưa có danh mục {list}"),
-                    format!("there is no code list {list}"),
-                    "the id of a registered code list",
-                );
-            }
+        for element in elements {
+            inner.versions.entry(element.id().clone()).or_default().add(element);
         }
-        if errors.0.is_empty() { Ok(Self(Arc::new(inner))) } else { Err(errors.0) }
+        periods::resolve(&mut inner)?;
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// The snapshot as it judges records of a day: one version of each element.
+    #[must_use]
+    pub fn as_of(&self, day: Date) -> Self {
+        let at = self.0.periods.partition_point(|period| period.first <= day).saturating_sub(1);
+        match self.0.periods.get(at) {
+            Some(period) if self.0.periods.len() > 1 => {
+                let versions =
+                    period.elements.iter().map(|(id, element)| (id.clone(), Versions::of(element.clone()))).collect();
+                let elements = Arc::clone(&period.elements);
+                let only = Period { first: Date(i32::MIN), elements: Arc::clone(&elements) };
+                let code_lists = self.0.code_lists.clone();
+                Self(Arc::new(Inner { versions, code_lists, periods: vec![only], elements }))
+            }
+            _ => self.clone(),
+        }
+    }
+
+    /// First days of the periods in which one of these elements, or what it derives from, differs from the period
+    /// before. Empty where the same versions judge all days.
+    #[must_use]
+    pub fn effective_days<'e>(&self, ids: impl IntoIterator<Item = &'e ElementId> + Clone) -> Vec<Date> {
+        let differ =
+            |pair: &&[Period]| ids.clone().into_iter().any(|id| pair[0].elements.get(id) != pair[1].elements.get(id));
+        self.0.periods.windows(2).filter(differ).map(|pair| pair[1].first).collect()
     }
 
     /// The element of an id.
@@ -71,6 +112,15 @@ impl Dictionary {
     pub fn code_lists(&self) -> impl ExactSizeIterator<Item = &CodeList> {
         self.0.code_lists.values()
     }
+
+    /// What a code of one list is in another, by the value map that one of the two has.
+    #[must_use]
+    pub fn map_code(&self, from: &str, to: &str, code: &str) -> MappedCode<'_> {
+        match (self.code_list(from), self.code_list(to)) {
+            (Some(from), Some(to)) => from.mapped(code, to),
+            _ => MappedCode::NoMap,
+        }
+    }
 }
 
 impl fmt::Debug for Dictionary {
@@ -80,36 +130,4 @@ impl fmt::Debug for Dictionary {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{CodeDefinition, CodeListDefinition, ElementDefinition};
-
-    #[test]
-    fn a_change_makes_another_snapshot_and_must_hold_together() {
-        let element = Element::new(ElementDefinition {
-            id: "person.sex".into(),
-            name_vi: "Giới tính".into(),
-            value_type: "string".into(),
-            code_list: "sex".into(),
-            sensitivity: "basic_personal".into(),
-            ..ElementDefinition::default()
-        })
-        .expect("good element");
-        let list = CodeList::new(CodeListDefinition {
-            id: "sex".into(),
-            name_vi: "Giới tính".into(),
-            codes: vec![CodeDefinition { code: "1".into(), label_vi: "Nam".into(), ..CodeDefinition::default() }],
-            ..CodeListDefinition::default()
-        })
-        .expect("good list");
-
-        let empty = Dictionary::default();
-        let errors = empty.with_changes([element.clone()], []).expect_err("the list is missing");
-        assert_eq!(errors[0].field, "person.sex.code_list");
-        let full = empty.with_changes([element.clone()], [list]).expect("holds together");
-        assert!(empty.element("person.sex").is_none());
-        assert_eq!(full.element("person.sex"), Some(&element));
-        assert_eq!(full.codes_of(&element).map(CodeList::len), Some(1));
-        assert_eq!((full.elements().len(), full.code_lists().len()), (1, 1));
-    }
-}
+mod tests;

@@ -6,12 +6,14 @@
 //!
 //! Pure: no I/O, no clock, no JSON. The schema registry binds the properties of a schema to elements and walks records.
 //!
-//! - [`element`]: definitions, parsed once into an [`Element`] that cannot be half valid.
+//! - [`element`]: definitions with the 25 attributes of the framework, parsed once into an [`Element`].
+//! - [`words`], [`status`]: the closed word lists of definitions, and the life cycle.
 //! - [`check`]: a scalar against an element, without allocation.
-//! - [`code_list`]: codes with periods of validity, because communes were merged on 1/7/2025 and old records stay true.
+//! - [`code_list`]: codes with periods of validity, because communes were merged on 1/7/2025 and old records stay true;
+//!   what followed what, what is part of what, and what a code is in another scheme.
 //! - [`identifier`]: personal id, tax code and land parcel id, with the sources of their rules.
 //! - [`pattern`]: patterns in linear time.
-//! - [`dictionary`]: an immutable snapshot of all of it.
+//! - [`dictionary`]: an immutable snapshot of all of it: inheritance, and which version judges which day.
 //! - [`message`]: what a broken rule asks for, in Vietnamese and English, never with the value.
 
 pub mod check;
@@ -22,11 +24,20 @@ pub mod element;
 pub mod format;
 pub mod identifier;
 pub mod message;
+mod normal_form;
 pub mod pattern;
+pub mod status;
+pub mod words;
 
 pub use check::{RuleSet, Scalar};
-pub use code_list::{CodeDefinition, CodeList, CodeListDefinition, CodeStatus};
+pub use code_list::{
+    CodeDefinition, CodeList, CodeListDefinition, CodePairDefinition, CodeStatus, MappedCode, ValueMapDefinition,
+};
 pub use definition::DefinitionError;
 pub use dictionary::Dictionary;
-pub use element::{Element, ElementDefinition, IdentifierRule, ValueFormat, ValueType};
+pub use element::{Element, ElementDefinition};
 pub use pattern::Pattern;
+pub use status::Binding;
+pub use words::{
+    ElementStatus, IdentifierRule, NormalisationCheck, NormalisationStep, RelationKind, ValueFormat, ValueType,
+};

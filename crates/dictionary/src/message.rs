@@ -2,7 +2,10 @@
 
 use ldop_types::{Rule, Text};
 
-use crate::element::{Element, IdentifierRule, ValueFormat, ValueType};
+use crate::{
+    element::Element,
+    words::{IdentifierRule, NormalisationStep, ValueFormat, ValueType},
+};
 
 impl Element {
     /// What `rule` of this element asks for.
@@ -38,6 +41,7 @@ impl Element {
                 "sai chữ số kiểm tra của mã số thuế: kiểm tra lại từng chữ số",
                 "the check digit of the tax code is wrong: compare each digit",
             ),
+            Rule::Normalisation => normalisation_message(&definition.normalisation),
             other => plain(other),
         }
     }
@@ -126,4 +130,24 @@ fn identifier_message(rule: Option<IdentifierRule>) -> Text {
         ),
         None => plain(Rule::Identifier),
     }
+}
+
+fn normalisation_message(steps: &[String]) -> Text {
+    let steps: Vec<_> = steps.iter().filter_map(|step| NormalisationStep::parse(step)).collect();
+    let words = |vi: bool| {
+        let word = |step: &NormalisationStep| match (step, vi) {
+            (NormalisationStep::Nfc, true) => "Unicode dựng sẵn (NFC)",
+            (NormalisationStep::Nfc, false) => "Unicode NFC",
+            (NormalisationStep::Trim, true) => "không có khoảng trắng ở đầu, cuối",
+            (NormalisationStep::Trim, false) => "no blanks at either end",
+            (NormalisationStep::CollapseSpaces, true) => "giữa các từ chỉ một dấu cách",
+            (NormalisationStep::CollapseSpaces, false) => "no blank but single spaces",
+            (NormalisationStep::UpperCase, true) => "viết hoa toàn bộ",
+            (NormalisationStep::UpperCase, false) => "upper case",
+            (NormalisationStep::LowerCase, true) => "viết thường toàn bộ",
+            (NormalisationStep::LowerCase, false) => "lower case",
+        };
+        steps.iter().map(word).collect::<Vec<_>>().join(", ")
+    };
+    Text::new(format!("phải ở dạng chuẩn: {}", words(true)), format!("must be in normal form: {}", words(false)))
 }

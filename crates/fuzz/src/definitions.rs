@@ -60,6 +60,7 @@ fn read(text: &str) {
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let files = [
         "dictionary/land.toml",
+        "dictionary/residence.toml",
         "catalog/agencies.toml",
         "catalog/systems.toml",
         "catalog/datasets.toml",
@@ -77,6 +78,10 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let list = "[[code_list]]\nid = \"xa\"\nname_vi = \"Xã\"\ncsv = \"codes.csv\"\n\0code,label_vi,label_en,valid_from,\
                 valid_to,successor\n21583,Phường Quy Nhơn,Quy Nhon Ward,2025-07-01,,\n21550,\"Phường, cũ\",,,2025-06-30,21583\n";
     seeds.push(list.as_bytes().to_vec());
+    let several = "[[code_list]]\nid = \"a\"\nname_vi = \"A\"\ncsv = \"codes.csv\"\n[[code_list.value_maps]]\nto = \"b\"\n\
+                   pairs = [{ from = \"1\", to = \"2\" }]\n\0code,label_vi,parent,successors,valid_to\n1,Một,,,\n\
+                   12,Hai,1,1;3,2025-06-30\n3,Ba,1,,\n";
+    seeds.push(several.as_bytes().to_vec());
     let configuration = "[limits]\nrecord_bytes = \"2MiB\"\nidempotency_window = \"7d\"\nconnections = 1_024\n[log]\n\
                          engine = \"kafka\"\nbootstrap = [\"kafka-1:9092\", \"[::1]:9092\"]\n";
     seeds.push(configuration.as_bytes().to_vec());

@@ -58,6 +58,8 @@ pub enum Command {
     Init(commands::init::Args),
     /// Checks configuration and definitions without starting or sending anything.
     Check(commands::check::Args),
+    /// Tells what changes of code lists between two folders of definitions touch.
+    Impact(commands::impact::Args),
     /// Registers the definitions of a folder at the hub.
     Apply(commands::apply::Args),
     /// Publishes the records of a file or of standard input.

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod check;
 pub mod exchange;
+pub mod impact;
 pub mod init;
 pub mod pki;
 pub mod publish;
@@ -35,6 +36,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::DemoWorker(args) => demo(&crate::demo::worker::run(&args).map(|()| 0)),
         Command::Init(args) => init::run(&context, &args),
         Command::Check(args) => check::run(&context, &args),
+        Command::Impact(args) => impact::run(&context, &args),
         Command::Pki(args) => pki::run(&context, &args),
         Command::Registry(args) => registry::run(&context, &args),
         Command::Apply(args) => wait(apply::run(&context, args)),

@@ -10,7 +10,7 @@ mod quick;
 use std::{collections::HashSet, fmt, sync::Arc};
 
 use jsonschema::{Draft, PatternOptions, Validator, error::ValidationErrorKind};
-use ldop_dictionary::{Dictionary, pattern::MAX_PROGRAM_BYTES};
+use ldop_dictionary::{Binding, Dictionary, Element, ElementStatus, RelationKind, pattern::MAX_PROGRAM_BYTES};
 use ldop_types::{Date, ElementId, Rule, Sensitivity, Text};
 
 pub use finding::{SchemaFinding, SchemaRule};
@@ -39,7 +39,10 @@ pub struct CompiledSchema(Arc<Inner>);
 
 struct Inner {
     source: Arc<Source>,
+    /// For records of today and of all days no other plan is for.
     plan: Plan,
+    /// For records dated before the day, the earliest first: versions of elements that judged then. Nearly always none.
+    earlier: Vec<(Date, Plan)>,
     top_level: Vec<TopLevelField>,
 }
 
@@ -80,12 +83,12 @@ impl CompiledSchema {
         };
         let draft = draft_of(&tree)?;
         let mut findings = Vec::new();
-        let bound = bind::bind(&tree, draft, dictionary, &mut findings);
+        let bound = bind_all(&tree, draft, dictionary, &mut findings);
         let validator = build(&tree, draft, &mut findings);
         match (validator, bound) {
-            (Some(validator), Some(plan)) => {
+            (Some(validator), Some((plan, earlier))) => {
                 let source = Arc::new(Source { text: text.to_owned(), tree, draft, validator });
-                Ok(Self::new(source, plan))
+                Ok(Self::new(source, plan, earlier))
             }
             _ => Err(sorted(findings)),
         }
@@ -99,15 +102,51 @@ impl CompiledSchema {
     pub fn with_dictionary(&self, dictionary: &Dictionary) -> Result<Self, Vec<SchemaFinding>> {
         let source = Arc::clone(&self.0.source);
         let mut findings = Vec::new();
-        match bind::bind(&source.tree, source.draft, dictionary, &mut findings) {
-            Some(plan) => Ok(Self::new(source, plan)),
+        match bind_all(&source.tree, source.draft, dictionary, &mut findings) {
+            Some((plan, earlier)) => Ok(Self::new(source, plan, earlier)),
             None => Err(sorted(findings)),
         }
     }
 
-    fn new(source: Arc<Source>, plan: Plan) -> Self {
-        let top_level = bind::top_level_fields(&plan);
-        Self(Arc::new(Inner { source, plan, top_level }))
+    fn new(source: Arc<Source>, plan: Plan, earlier: Vec<(Date, Plan)>) -> Self {
+        let mut top_level = bind::top_level_fields(&plan);
+        // Records of all days are granted alike: of all versions, the most personal.
+        for (_, plan) in &earlier {
+            for (field, then) in top_level.iter_mut().zip(bind::top_level_fields(plan)) {
+                field.sensitivity = field.sensitivity.max(then.sensitivity);
+            }
+        }
+        Self(Arc::new(Inner { source, plan, earlier, top_level }))
+    }
+
+    /// The elements the schema is bound to, each with the pointer to the keyword that names it.
+    pub fn bindings(&self) -> impl Iterator<Item = (&str, &Element)> {
+        self.0.plan.bindings.iter().map(|(pointer, element)| (pointer.as_str(), element))
+    }
+
+    /// The properties of the record itself that hold, at whatever depth, an element of which `is_meant` holds.
+    pub fn fields_with(&self, is_meant: impl Fn(&Element) -> bool) -> Vec<&str> {
+        let plan = &self.0.plan;
+        let fields = plan.place(0).fields.iter();
+        fields.filter(|(_, id)| bind::holds_within(plan, *id, &is_meant)).map(|(name, _)| name).collect()
+    }
+
+    /// What stands against this as a new schema version: bindings to elements that are not registered yet, or retired.
+    /// A version that is registered goes on with them.
+    #[must_use]
+    pub fn refused_bindings(&self) -> Vec<SchemaFinding> {
+        self.bindings_of(Binding::Refused)
+    }
+
+    /// What whoever registers this should know: bindings to elements that are to be replaced.
+    #[must_use]
+    pub fn discouraged_bindings(&self) -> Vec<SchemaFinding> {
+        self.bindings_of(Binding::Discouraged)
+    }
+
+    fn bindings_of(&self, binding: Binding) -> Vec<SchemaFinding> {
+        let meant = self.bindings().filter(|(_, element)| element.status().binding() == binding);
+        sorted(meant.map(|(pointer, element)| status_finding(pointer, element)).collect())
     }
 
     /// The schema as it was registered.
@@ -136,16 +175,29 @@ impl CompiledSchema {
     pub fn check(&self, document: &Document<'_>, on: Date, outcome: &mut Outcome) -> bool {
         outcome.clear();
         let (validator, root) = (&self.0.source.validator, document.root());
-        let verdict = self.0.plan.verdict(root, on);
+        let plan = self.plan_on(on);
+        let verdict = plan.verdict(root, on);
         if verdict.is_broken || verdict.is_warned || !(verdict.is_valid || validator.is_valid(root)) {
-            self.collect(document, on, verdict.is_valid, outcome);
+            self.collect(plan, document, on, verdict.is_valid, outcome);
         }
         outcome.is_accepted()
     }
 
+    /// The plan of the versions that judge a day.
+    #[inline]
+    fn plan_on(&self, on: Date) -> &Plan {
+        if self.0.earlier.is_empty() { &self.0.plan } else { self.earlier_plan_on(on) }
+    }
+
     #[cold]
-    fn collect(&self, document: &Document<'_>, on: Date, is_valid: bool, outcome: &mut Outcome) {
-        let (plan, root) = (&self.0.plan, document.root());
+    fn earlier_plan_on(&self, on: Date) -> &Plan {
+        let before = self.0.earlier.iter().find(|(until, _)| on < *until);
+        before.map_or(&self.0.plan, |(_, plan)| plan)
+    }
+
+    #[cold]
+    fn collect(&self, plan: &Plan, document: &Document<'_>, on: Date, is_valid: bool, outcome: &mut Outcome) {
+        let root = document.root();
         collect::collect(plan, root, on, outcome);
         if !is_valid {
             let mut errors = self.0.source.validator.iter_errors(root);
@@ -170,6 +222,54 @@ fn drop_consequences(outcome: &mut Outcome) {
     let wrong_type: HashSet<String> =
         outcome.findings.iter().filter(|f| f.rule == Rule::Type).map(|f| f.pointer.clone()).collect();
     outcome.findings.retain(|f| f.rule != Rule::Enum || !wrong_type.contains(&f.pointer));
+}
+
+/// Binds to the versions that judge from now on, and to those that judge earlier days, where they differ.
+fn bind_all(
+    tree: &serde_json::Value,
+    draft: Draft,
+    dictionary: &Dictionary,
+    findings: &mut Vec<SchemaFinding>,
+) -> Option<(Plan, Vec<(Date, Plan)>)> {
+    let plan = bind::bind(tree, draft, dictionary, findings)?;
+    let days = dictionary.effective_days(plan.bindings.iter().map(|(_, element)| element.id()));
+    let mut earlier = Vec::with_capacity(days.len());
+    for until in days {
+        let mut found = Vec::new();
+        let then = dictionary.as_of(Date(until.0.saturating_sub(1)));
+        earlier.extend(bind::bind(tree, draft, &then, &mut found).map(|plan| (until, plan)));
+        findings.extend(found.into_iter().map(|finding| SchemaFinding {
+            message: Text::new(
+                format!("{} (bản ghi trước ngày {until})", finding.message.vi),
+                format!("{} (records dated before {until})", finding.message.en),
+            ),
+            ..finding
+        }));
+    }
+    findings.is_empty().then_some((plan, earlier))
+}
+
+fn status_finding(pointer: &str, element: &Element) -> SchemaFinding {
+    let (id, status) = (element.id(), element.status());
+    let other = element.definition().relations.iter().find(|(kind, _)| kind == RelationKind::ReplacedBy.as_str());
+    let remedy = match (other, status) {
+        (Some((_, other)), _) => Text::new(format!("dùng phần tử {other}"), format!("use the element {other}")),
+        (None, ElementStatus::Deprecated | ElementStatus::Retired) => {
+            Text::new("dùng một phần tử đang có hiệu lực", "use an element that is registered")
+        }
+        (None, _) => Text::new("đợi phần tử được phê duyệt", "wait until the element is registered"),
+    };
+    let status = status.as_str();
+    SchemaFinding {
+        pointer: pointer.to_owned(),
+        element: Some(id.to_string()),
+        rule: SchemaRule::ElementStatus,
+        message: Text::new(
+            format!("phần tử {id} đang ở trạng thái {status}"),
+            format!("the element {id} has the status {status}"),
+        ),
+        remedy,
+    }
 }
 
 fn schema_finding(pointer: &str, rule: SchemaRule, message: Text, remedy: Text) -> SchemaFinding {

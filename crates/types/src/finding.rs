@@ -30,11 +30,12 @@ pub enum Rule {
     PrefixUnknown,
     SexMismatch,
     BirthYearMismatch,
+    Normalisation,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Syntax,
         Self::DuplicateKey,
         Self::TooDeep,
@@ -59,6 +60,7 @@ impl Rule {
         Self::PrefixUnknown,
         Self::SexMismatch,
         Self::BirthYearMismatch,
+        Self::Normalisation,
     ];
 
     /// The word on the wire, UPPER_SNAKE_CASE.
@@ -89,6 +91,7 @@ impl Rule {
             Self::PrefixUnknown => "PREFIX_UNKNOWN",
             Self::SexMismatch => "SEX_MISMATCH",
             Self::BirthYearMismatch => "BIRTH_YEAR_MISMATCH",
+            Self::Normalisation => "NORMALISATION",
         }
     }
 
@@ -132,6 +135,7 @@ impl Rule {
             Self::BirthYearMismatch => {
                 ("hai chữ số năm sinh không khớp ngày sinh", "the year digits do not agree with the birth date")
             }
+            Self::Normalisation => ("không ở dạng chuẩn", "not in normal form"),
         }
     }
 }

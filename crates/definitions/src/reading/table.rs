@@ -130,6 +130,34 @@ impl<'a> Table<'a> {
         items
     }
 
+    /// The names and texts of a table under a key, whatever the names are; empty when it is left out. Values of another
+    /// form are noted and left out.
+    #[must_use]
+    pub fn texts(&self, key: &'static str, expected: &str) -> Vec<(String, String)> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let Some(table) = value.get_ref().as_table() else {
+            self.problem(key, shown(value.get_ref()), format!("a table, each value {expected}"));
+            return Vec::new();
+        };
+        let mut texts = Vec::with_capacity(table.len());
+        for (name, value) in table {
+            let name: &str = name.get_ref();
+            match value.get_ref().as_str() {
+                Some(text) => texts.push((name.to_owned(), text.to_owned())),
+                None => {
+                    let place = self.source.place(value.span().start);
+                    self.problems.note(
+                        place,
+                        format!("{}.{name}", self.path_of(key)),
+                        shown(value.get_ref()),
+                        expected,
+                    );
+                }
+            }
+        }
+        texts
+    }
+
     /// The table under a key; an empty one when it is left out.
     #[must_use]
     pub fn table(&self, key: &'static str) -> Table<'a> {

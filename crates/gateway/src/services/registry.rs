@@ -50,9 +50,14 @@ impl RegistryService for Registry {
         let call = async {
             let given = request.get_ref().element.clone().ok_or_else(|| missing("element"))?;
             let result = register(&self.control, &request, Resource::Element(given.clone())).await?;
-            Ok(Response::new(RegisterElementResponse {
-                element: Some(ldop_contract::registry::v1::Element { version: result.version, ..given }),
-            }))
+            // The history of its status is the hub's own.
+            let state = self.control.state();
+            let stored = state.stored.elements.get(&given.id).filter(|stored| stored.version == result.version);
+            let element = match stored {
+                Some(stored) => (**stored).clone(),
+                None => ldop_contract::registry::v1::Element { version: result.version, ..given },
+            };
+            Ok(Response::new(RegisterElementResponse { element: Some(element) }))
         };
         counted(&self.metrics, "RegisterElement", call.await)
     }
@@ -61,7 +66,14 @@ impl RegistryService for Registry {
         let call = || {
             reader(&request, &self.control)?;
             let state = self.control.state();
-            let found = state.stored.elements.get(&request.get_ref().id).ok_or_else(not_found)?;
+            let (id, version) = (&request.get_ref().id, request.get_ref().version);
+            let latest = state.stored.elements.get(id);
+            let all = state.stored.earlier_elements.get(id).into_iter().flatten().chain(latest);
+            let found = match version {
+                0 => latest,
+                version => all.into_iter().find(|known| known.version == version),
+            };
+            let found = found.ok_or_else(not_found)?;
             Ok(Response::new(GetElementResponse { element: Some((**found).clone()) }))
         };
         counted(&self.metrics, "GetElement", call())

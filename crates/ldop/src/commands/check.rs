@@ -89,6 +89,9 @@ fn tell(output: Output, config: Option<&Path>, loaded: Option<&Loaded>, problems
                     output::line(format_args!("{}: right", file.display()));
                 }
                 if let Some(loaded) = loaded {
+                    for warning in &loaded.warnings {
+                        output::line(format_args!("warning: {warning}"));
+                    }
                     let definitions = counted(loaded.changes.len(), "definition");
                     output::line(format_args!("{definitions} right, {} run", counted(loaded.examples, "example")));
                 }
@@ -99,6 +102,7 @@ fn tell(output: Output, config: Option<&Path>, loaded: Option<&Loaded>, problems
         Output::Json => output::json(&json!({
             "ok": problems.is_empty(),
             "problems": problems.iter().map(problem_json).collect::<Vec<_>>(),
+            "warnings": loaded.map(|loaded| loaded.warnings.iter().map(problem_json).collect::<Vec<_>>()),
             "definitions": loaded.map(|loaded| loaded.changes.len()),
             "examples": loaded.map(|loaded| loaded.examples),
         })),

@@ -103,13 +103,21 @@ fn element(table: &Table) -> Element {
         unit: text(table, "unit"),
         source: text(table, "source"),
         unconfirmed: table.get("unconfirmed").and_then(Value::as_bool).unwrap_or(false),
+        derives_from: text(table, "derives_from"),
+        normalisation: table
+            .get("normalisation")
+            .and_then(Value::as_array)
+            .map(|steps| steps.iter().map(|step| step.as_str().expect("a word").to_owned()).collect())
+            .unwrap_or_default(),
+        normalisation_check: text(table, "normalisation_check"),
+        ..ElementDefinition::default()
     })
     .unwrap_or_else(|errors| panic!("{}: {errors:?}", text(table, "id")))
 }
 
 fn code_list(table: &Table, folder: &Path) -> CodeList {
     let codes = match table.get("csv").and_then(Value::as_str) {
-        Some(file) => csv::Reader::from_path(folder.join(file)).expect("readable").records().map(csv_code).collect(),
+        Some(file) => csv_codes(&folder.join(file)),
         None => table["codes"]
             .as_array()
             .expect("codes")
@@ -130,14 +138,28 @@ fn code_list(table: &Table, folder: &Path) -> CodeList {
         name_en: text(table, "name_en"),
         source: text(table, "source"),
         codes,
+        ..CodeListDefinition::default()
     })
     .unwrap_or_else(|errors| panic!("{}: {errors:?}", text(table, "id")))
 }
 
-fn csv_code(row: csv::Result<csv::StringRecord>) -> CodeDefinition {
-    let row = row.expect("well-formed");
-    let [code, label_vi, label_en, valid_from, valid_to, successor] = std::array::from_fn(|at| row[at].to_owned());
-    CodeDefinition { code, label_vi, label_en, valid_from, valid_to, successor }
+fn csv_codes(file: &Path) -> Vec<CodeDefinition> {
+    let mut reader = csv::Reader::from_path(file).expect("readable");
+    let columns = reader.headers().expect("a header").clone();
+    let code = |row: csv::Result<csv::StringRecord>| {
+        let row = row.expect("well-formed");
+        let field = |name: &str| {
+            columns.iter().position(|column| column == name).map(|at| row[at].to_owned()).unwrap_or_default()
+        };
+        CodeDefinition {
+            code: field("code"),
+            label_vi: field("label_vi"),
+            valid_from: field("valid_from"),
+            valid_to: field("valid_to"),
+            ..CodeDefinition::default()
+        }
+    };
+    reader.records().map(code).collect()
 }
 
 fn text(table: &Table, key: &str) -> String {

@@ -12,7 +12,7 @@ pub(super) mod types;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use jsonschema::Draft;
-use ldop_dictionary::Dictionary;
+use ldop_dictionary::{Dictionary, Element};
 use ldop_types::{Sensitivity, Text};
 use serde_json::Value;
 
@@ -43,6 +43,7 @@ pub(super) fn bind(
         queue: VecDeque::new(),
         is_quick: true,
         checks: Vec::new(),
+        bindings: Vec::new(),
         findings,
     };
     binder.check_root(tree);
@@ -51,11 +52,16 @@ pub(super) fn bind(
         binder.fill(place, &sites);
     }
     binder.resolve_checks();
-    let Binder { mut places, sites, is_quick, .. } = binder;
+    let Binder { mut places, sites, is_quick, bindings, .. } = binder;
     places.iter_mut().for_each(Place::take_notes);
     findings.extend(sites.findings);
     let prefixes = dictionary.code_list(ldop_dictionary::identifier::PREFIX_LIST).cloned();
-    (findings.len() == before).then_some(Plan { places, prefixes, is_quick })
+    (findings.len() == before).then_some(Plan { places, prefixes, is_quick, bindings })
+}
+
+/// Whether something within the place is bound to an element of which `is_meant` holds.
+pub(super) fn holds_within(plan: &Plan, id: PlaceId, is_meant: &dyn Fn(&Element) -> bool) -> bool {
+    places_within(plan, id).any(|place| place.element.as_ref().is_some_and(|bound| is_meant(&bound.element)))
 }
 
 /// The root's fields with the sensitivity of all each contains.
@@ -70,20 +76,26 @@ pub(super) fn top_level_fields(plan: &Plan) -> Vec<TopLevelField> {
 }
 
 fn sensitivity_within(plan: &Plan, id: PlaceId) -> Sensitivity {
+    let own = |place: &Place| place.element.as_ref().map_or(Sensitivity::None, |bound| bound.element.sensitivity());
+    places_within(plan, id).map(own).max().unwrap_or(Sensitivity::None)
+}
+
+/// A place and all that can stand within it, each once.
+fn places_within(plan: &Plan, id: PlaceId) -> impl Iterator<Item = &Place> {
     let mut seen = vec![false; plan.places.len()];
     let mut left = vec![id];
-    let mut most = Sensitivity::None;
-    while let Some(id) = left.pop() {
-        if std::mem::replace(&mut seen[id as usize], true) {
-            continue;
+    std::iter::from_fn(move || {
+        while let Some(id) = left.pop() {
+            if std::mem::replace(&mut seen[id as usize], true) {
+                continue;
+            }
+            let place = plan.place(id);
+            left.extend(place.fields.iter().map(|(_, id)| id));
+            left.extend(place.prefix.iter().copied().chain(place.rest).chain(place.items));
+            return Some(place);
         }
-        let place = plan.place(id);
-        let own = place.element.as_ref().map_or(Sensitivity::None, |bound| bound.element.sensitivity());
-        most = most.max(own);
-        left.extend(place.fields.iter().map(|(_, id)| id));
-        left.extend(place.prefix.iter().copied().chain(place.rest).chain(place.items));
-    }
-    most
+        None
+    })
 }
 
 struct Binder<'s, 'f> {
@@ -97,6 +109,7 @@ struct Binder<'s, 'f> {
     is_quick: bool,
     /// Comparisons wait until all places have their elements.
     checks: Vec<(PlaceId, String, &'s Value)>,
+    bindings: Vec<(String, Element)>,
     findings: &'f mut Vec<SchemaFinding>,
 }
 
@@ -201,6 +214,7 @@ impl<'s> Binder<'s, '_> {
             return None;
         }
         let codes = self.dictionary.codes_of(&element).cloned();
+        self.bindings.push((pointer, element.clone()));
         Some(Bound { element, codes })
     }
 
@@ -320,7 +334,7 @@ impl<'s> Binder<'s, '_> {
         }
     }
 
-    fn misfit(&mut self, pointer: &str, element: &ldop_dictionary::Element, present: u8) {
+    fn misfit(&mut self, pointer: &str, element: &Element, present: u8) {
         let (own, permitted) = (element.value_type().as_str(), types::words(present));
         self.add(
             pointer,

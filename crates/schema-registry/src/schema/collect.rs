@@ -1,5 +1,6 @@
 //! The slow walk: writes down what the quick one saw. Only records that are refused or warned come here.
 
+use ldop_dictionary::message::plain;
 use ldop_types::{Date, Finding, Rule, Text};
 
 use super::plan::{Bound, Check, Place, PlaceId, Plan};
@@ -68,11 +69,13 @@ impl Collect<'_> {
         for rule in bound.check(value, self.on).iter() {
             self.refuse(bound, rule);
         }
-        if let Value::Text(text) = value
-            && self.plan.doubts_prefix(bound, text)
-        {
-            let pointer = self.pointer.clone();
-            self.warn(pointer, bound, Rule::PrefixUnknown);
+        let Value::Text(text) = value else { return };
+        if self.plan.doubts_prefix(bound, text) {
+            self.warn(self.pointer.clone(), bound, Rule::PrefixUnknown, plain(Rule::PrefixUnknown));
+        }
+        if bound.element.doubts_form(text) {
+            let message = bound.element.message(Rule::Normalisation);
+            self.warn(self.pointer.clone(), bound, Rule::Normalisation, message);
         }
     }
 
@@ -89,10 +92,10 @@ impl Collect<'_> {
         let mut pointer = self.pointer.clone();
         pointer::push_name(&mut pointer, &check.personal_id.name);
         if doubts.sex {
-            self.warn(pointer.clone(), bound, Rule::SexMismatch);
+            self.warn(pointer.clone(), bound, Rule::SexMismatch, plain(Rule::SexMismatch));
         }
         if doubts.birth_year {
-            self.warn(pointer, bound, Rule::BirthYearMismatch);
+            self.warn(pointer, bound, Rule::BirthYearMismatch, plain(Rule::BirthYearMismatch));
         }
     }
 
@@ -101,9 +104,9 @@ impl Collect<'_> {
         self.outcome.findings.push(finding(self.pointer.clone(), bound, rule, message));
     }
 
-    fn warn(&mut self, pointer: String, bound: &Bound, rule: Rule) {
+    fn warn(&mut self, pointer: String, bound: &Bound, rule: Rule, message: Text) {
         if self.outcome.warnings.len() < MAX_FINDINGS {
-            self.outcome.warnings.push(finding(pointer, bound, rule, ldop_dictionary::message::plain(rule)));
+            self.outcome.warnings.push(finding(pointer, bound, rule, message));
         }
     }
 }

@@ -25,13 +25,15 @@ pub enum SchemaRule {
     ElementConflict,
     /// The schema permits types the element does not have.
     ElementType,
+    /// Bound to an element that new schema versions may not bind, by its place in the life cycle.
+    ElementStatus,
     /// `x-ldop-checks` is not well-formed or names unfit properties.
     Checks,
 }
 
 impl SchemaRule {
     /// Every rule.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Document,
         Self::Draft,
         Self::MetaSchema,
@@ -41,6 +43,7 @@ impl SchemaRule {
         Self::ElementUnknown,
         Self::ElementConflict,
         Self::ElementType,
+        Self::ElementStatus,
         Self::Checks,
     ];
 
@@ -57,6 +60,7 @@ impl SchemaRule {
             Self::ElementUnknown => "SCHEMA_ELEMENT_UNKNOWN",
             Self::ElementConflict => "SCHEMA_ELEMENT_CONFLICT",
             Self::ElementType => "SCHEMA_ELEMENT_TYPE",
+            Self::ElementStatus => "SCHEMA_ELEMENT_STATUS",
             Self::Checks => "SCHEMA_CHECKS",
         }
     }

@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) prefixes: Option<CodeList>,
     /// Whether the shortcut knows every keyword of the schema.
     pub(crate) is_quick: bool,
+    /// Every binding: pointer to the keyword, and the element.
+    pub(crate) bindings: Vec<(String, Element)>,
 }
 
 /// One place of a record.
@@ -289,7 +291,7 @@ impl Walk<'_> {
             scalar => {
                 let Some(bound) = &place.element else { return true };
                 if let Value::Text(text) = scalar {
-                    self.is_warned |= plan.doubts_prefix(bound, text);
+                    self.is_warned |= plan.doubts_prefix(bound, text) || bound.element.doubts_form(text);
                 }
                 bound.check(scalar, self.on).is_empty()
             }

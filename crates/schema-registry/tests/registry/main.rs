@@ -7,3 +7,4 @@ mod hostile;
 mod records;
 mod rules_doc;
 mod schemas;
+mod versions;
