@@ -4,7 +4,7 @@
 //! says how values make a record. The hub asks both of every record, once, and answers with everything that is wrong.
 //!
 //! - [`document`]: a strict parser whose result borrows the record, and the record's key.
-//! - [`schema`]: JSON Schema 2020-12 or draft-07, with every property bound to a dictionary element.
+//! - [`schema`]: JSON Schema 2020-12, 2019-09 or draft-07, with every property bound to a dictionary element.
 //! - [`registry`]: subjects, versions and ids of what has been registered.
 //! - [`compatibility`]: whether a version of a schema may follow another, proven or refused, with every difference.
 //! - [`outcome`]: findings and warnings; never a value of the record, nor a name the schema does not have.

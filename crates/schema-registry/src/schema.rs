@@ -66,7 +66,7 @@ pub struct TopLevelField {
 }
 
 impl CompiledSchema {
-    /// Compiles a schema: JSON Schema 2020-12, or draft-07 where `$schema` says so, with every property that may hold a
+    /// Compiles a schema: JSON Schema 2020-12, or 2019-09 or draft-07 where `$schema` says so, with every property that may hold a
     /// scalar bound to an element of the dictionary by `x-ldop-element`. Fetches nothing.
     ///
     /// # Errors
@@ -131,11 +131,13 @@ impl CompiledSchema {
         fields.filter(|(_, id)| bind::holds_within(plan, *id, &is_meant)).map(|(name, _)| name).collect()
     }
 
-    /// What stands against this as a new schema version: bindings to elements that are not registered yet, or retired.
-    /// A version that is registered goes on with them.
+    /// What stands against this as a new schema version: bindings to elements that are not registered yet, or retired, and
+    /// whatever it states that is looser than its elements. A version that is registered goes on with them.
     #[must_use]
     pub fn refused_bindings(&self) -> Vec<SchemaFinding> {
-        self.bindings_of(Binding::Refused)
+        let mut findings = self.bindings_of(Binding::Refused);
+        findings.extend(self.0.plan.looser.iter().cloned());
+        sorted(findings)
     }
 
     /// What whoever registers this should know: bindings to elements that are to be replaced.
@@ -291,6 +293,11 @@ fn draft_of(tree: &serde_json::Value) -> Result<Draft, Vec<SchemaFinding>> {
             Ok(Draft::Draft202012)
         }
         Some(serde_json::Value::String(uri))
+            if uri.trim_end_matches('#') == "https://json-schema.org/draft/2019-09/schema" =>
+        {
+            Ok(Draft::Draft201909)
+        }
+        Some(serde_json::Value::String(uri))
             if uri.trim_end_matches('#') == "http://json-schema.org/draft-07/schema" =>
         {
             Ok(Draft::Draft7)
@@ -300,8 +307,8 @@ fn draft_of(tree: &serde_json::Value) -> Result<Draft, Vec<SchemaFinding>> {
             SchemaRule::Draft,
             Text::new("phiên bản JSON Schema không được hỗ trợ", "this draft of JSON Schema is not supported"),
             Text::new(
-                "bỏ $schema, hoặc ghi https://json-schema.org/draft/2020-12/schema hay http://json-schema.org/draft-07/schema#",
-                "leave $schema out, or write https://json-schema.org/draft/2020-12/schema or http://json-schema.org/draft-07/schema#",
+                "bỏ $schema, hoặc ghi https://json-schema.org/draft/2020-12/schema, https://json-schema.org/draft/2019-09/schema hay http://json-schema.org/draft-07/schema#",
+                "leave $schema out, or write https://json-schema.org/draft/2020-12/schema, https://json-schema.org/draft/2019-09/schema or http://json-schema.org/draft-07/schema#",
             ),
         )]),
     }
@@ -323,6 +330,7 @@ fn build(tree: &serde_json::Value, draft: Draft, findings: &mut Vec<SchemaFindin
     // The library stops at the first; the meta-schema alone is asked for all.
     let meta = match draft {
         Draft::Draft7 => jsonschema::draft7::meta::validator(),
+        Draft::Draft201909 => jsonschema::draft201909::meta::validator(),
         _ => jsonschema::draft202012::meta::validator(),
     };
     let before = findings.len();

@@ -5,6 +5,7 @@
 //! one, so schemas that refer to themselves end too.
 
 mod checks;
+mod looser;
 mod shortcut;
 mod sites;
 pub(super) mod types;
@@ -44,6 +45,7 @@ pub(super) fn bind(
         is_quick: true,
         checks: Vec::new(),
         bindings: Vec::new(),
+        looser: Vec::new(),
         findings,
     };
     binder.check_root(tree);
@@ -52,11 +54,11 @@ pub(super) fn bind(
         binder.fill(place, &sites);
     }
     binder.resolve_checks();
-    let Binder { mut places, sites, is_quick, bindings, .. } = binder;
+    let Binder { mut places, sites, is_quick, bindings, looser, .. } = binder;
     places.iter_mut().for_each(Place::take_notes);
     findings.extend(sites.findings);
     let prefixes = dictionary.code_list(ldop_dictionary::identifier::PREFIX_LIST).cloned();
-    (findings.len() == before).then_some(Plan { places, prefixes, is_quick, bindings })
+    (findings.len() == before).then_some(Plan { places, prefixes, is_quick, bindings, looser })
 }
 
 /// Whether something within the place is bound to an element of which `is_meant` holds.
@@ -110,6 +112,7 @@ struct Binder<'s, 'f> {
     /// Comparisons wait until all places have their elements.
     checks: Vec<(PlaceId, String, &'s Value)>,
     bindings: Vec<(String, Element)>,
+    looser: Vec<SchemaFinding>,
     findings: &'f mut Vec<SchemaFinding>,
 }
 
@@ -214,6 +217,7 @@ impl<'s> Binder<'s, '_> {
             return None;
         }
         let codes = self.dictionary.codes_of(&element).cloned();
+        self.compare(&binding, &element, codes.as_ref());
         self.bindings.push((pointer, element.clone()));
         Some(Bound { element, codes })
     }

@@ -25,6 +25,8 @@ pub enum SchemaRule {
     ElementConflict,
     /// The schema permits types the element does not have.
     ElementType,
+    /// The schema states a length, range, pattern, format or value that is looser than the element's.
+    ElementLooser,
     /// Bound to an element that new schema versions may not bind, by its place in the life cycle.
     ElementStatus,
     /// `x-ldop-checks` is not well-formed or names unfit properties.
@@ -33,7 +35,7 @@ pub enum SchemaRule {
 
 impl SchemaRule {
     /// Every rule.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Document,
         Self::Draft,
         Self::MetaSchema,
@@ -43,6 +45,7 @@ impl SchemaRule {
         Self::ElementUnknown,
         Self::ElementConflict,
         Self::ElementType,
+        Self::ElementLooser,
         Self::ElementStatus,
         Self::Checks,
     ];
@@ -60,6 +63,7 @@ impl SchemaRule {
             Self::ElementUnknown => "SCHEMA_ELEMENT_UNKNOWN",
             Self::ElementConflict => "SCHEMA_ELEMENT_CONFLICT",
             Self::ElementType => "SCHEMA_ELEMENT_TYPE",
+            Self::ElementLooser => "SCHEMA_ELEMENT_LOOSER",
             Self::ElementStatus => "SCHEMA_ELEMENT_STATUS",
             Self::Checks => "SCHEMA_CHECKS",
         }

@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) is_quick: bool,
     /// Every binding: pointer to the keyword, and the element.
     pub(crate) bindings: Vec<(String, Element)>,
+    /// What the schema states and is looser than its element.
+    pub(crate) looser: Vec<super::SchemaFinding>,
 }
 
 /// One place of a record.

@@ -17,10 +17,12 @@ fn each_schema_is_found_to_break_exactly_the_rules_expected() {
         let cases: Value = serde_json::from_slice(&fs::read(&path).expect("readable")).expect("well-formed");
         for case in cases.as_array().expect("cases") {
             let text = case["raw"].as_str().map_or_else(|| case["schema"].to_string(), str::to_owned);
-            let found: BTreeSet<(String, String)> = match CompiledSchema::compile(&text, &dictionary) {
-                Ok(_) => BTreeSet::new(),
-                Err(findings) => findings.into_iter().map(|f| (f.pointer, f.rule.as_str().to_owned())).collect(),
+            let found = match CompiledSchema::compile(&text, &dictionary) {
+                Ok(compiled) => compiled.refused_bindings(),
+                Err(findings) => findings,
             };
+            let found: BTreeSet<(String, String)> =
+                found.into_iter().map(|f| (f.pointer, f.rule.as_str().to_owned())).collect();
             let text = |value: &Value| value.as_str().expect("a text").to_owned();
             let expected: BTreeSet<(String, String)> = case["expect"]
                 .as_array()

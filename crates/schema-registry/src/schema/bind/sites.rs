@@ -125,6 +125,11 @@ impl<'s> Sites<'s> {
         self.draft == Draft::Draft7 && schema.get("$ref").is_some()
     }
 
+    /// Whether `items` may be a list, as before 2020-12.
+    fn has_item_lists(&self) -> bool {
+        matches!(self.draft, Draft::Draft7 | Draft::Draft201909)
+    }
+
     /// Where a `$ref` leads, if it stays within the schema.
     pub(super) fn target(&self, uri: &Value) -> Option<&'s Value> {
         let fragment = percent_decoded(uri.as_str()?.strip_prefix('#')?)?;
@@ -211,7 +216,7 @@ impl<'s> Sites<'s> {
         if self.refers_only(site.schema) {
             return Vec::new();
         }
-        site.list(if self.draft == Draft::Draft7 { "items" } else { "prefixItems" }).collect()
+        site.list(if self.has_item_lists() { "items" } else { "prefixItems" }).collect()
     }
 
     /// The subschemas of the items after the first ones.
@@ -220,10 +225,8 @@ impl<'s> Sites<'s> {
             return Vec::new();
         }
         let has_list = site.keyword("items").is_some_and(Value::is_array);
-        let others = match self.draft {
-            Draft::Draft7 if has_list => site.child("additionalItems"),
-            _ => site.child("items"),
-        };
+        let others =
+            if self.has_item_lists() && has_list { site.child("additionalItems") } else { site.child("items") };
         let unevaluated = if self.draft == Draft::Draft7 { None } else { site.child("unevaluatedItems") };
         let unevaluated = unevaluated.map(|items| items.weakened(Strength::Sometimes));
         let contains = site.child("contains").map(|contains| contains.weakened(Strength::Condition));
