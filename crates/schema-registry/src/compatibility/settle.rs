@@ -5,20 +5,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::tree::{Choice, Id, Local, Node, Sizes};
 
 pub(super) fn settle(nodes: &mut [Node]) {
-    for index in 0..nodes.len() {
-        evaluate_rest(&mut nodes[index]);
-        let node = &nodes[index];
+    for node in nodes.iter_mut() {
+        evaluate_rest(node);
         let has_parts = node.in_place().next().is_some() || node.parts().next().is_some();
         let says_more = has_parts || node.is_dynamic || node.one_of.is_some() || node.any_of.is_some();
-        let is_silent = node.local == Local::default();
-        let only_element = node.local == Local { element: node.local.element.clone(), ..Local::default() };
-        let (accepts_all, only_refers) = (
-            is_silent && !says_more && node.reference.is_none(),
-            only_element && !says_more && node.reference.is_some(),
-        );
-        let is_plain = is_plain(node);
-        let node = &mut nodes[index];
-        (node.accepts_all, node.only_refers, node.is_plain) = (accepts_all, only_refers, is_plain);
+        let only_element = Local { element: node.local.element.clone(), ..Local::default() };
+        node.accepts_all = node.local == Local::default() && !says_more && node.reference.is_none();
+        node.only_refers = node.local == only_element && !says_more && node.reference.is_some();
+        node.is_plain = is_plain(node);
     }
     let mut marks = vec![None; nodes.len()];
     for index in 0..nodes.len() {

@@ -130,12 +130,12 @@ impl<'s> Differ<'_, 's> {
 
     fn words(&mut self, pair: &Pair<'s>) {
         let (old, new) = (&pair.old.local, &pair.new.local);
-        let patterns = [&old.pattern, &new.pattern].map(|pattern| pattern.as_ref().map(|pattern| &pattern.text));
+        let patterns = [&old.pattern, &new.pattern].map(|pattern| pattern.as_ref().map(|pattern| &*pattern.text));
         self.word(pair, [PatternAdded, PatternRemoved, PatternChanged], "pattern", Family::Pattern, patterns);
-        let formats = [old.format.as_ref(), new.format.as_ref()];
+        let formats = [old.format.as_deref(), new.format.as_deref()];
         self.word(pair, [FormatAdded, FormatRemoved, FormatChanged], "format", Family::Format, formats);
         for (which, keyword) in ["contentEncoding", "contentMediaType"].into_iter().enumerate() {
-            let contents = [old.content[which].as_ref(), new.content[which].as_ref()];
+            let contents = [old.content[which].as_deref(), new.content[which].as_deref()];
             self.word(pair, [ContentAdded, ContentRemoved, ContentChanged], keyword, Family::Content, contents);
         }
         match (old.unique_items, new.unique_items) {
@@ -151,7 +151,7 @@ impl<'s> Differ<'_, 's> {
         kinds: [DifferenceKind; 3],
         keyword: &str,
         family: Family,
-        [old, new]: [Option<&Box<str>>; 2],
+        [old, new]: [Option<&str>; 2],
     ) {
         let kind = match (old, new) {
             (None, None) => return,

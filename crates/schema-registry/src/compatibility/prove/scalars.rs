@@ -15,6 +15,9 @@ enum End {
     Most,
 }
 
+/// Whether some fact is as a closure asks.
+type Any<'a> = dyn Fn(&dyn Fn(&Node) -> bool) -> bool + 'a;
+
 impl Prover<'_> {
     pub(super) fn scalar(&mut self, facts: &Facts, goal: Place, family: Family) -> bool {
         let trees = self.trees;
@@ -156,7 +159,7 @@ fn same_format(fact: &Node, goal: &Node) -> bool {
 }
 
 /// Whether no number of the facts is below (or at) the goal's limit.
-fn least(goal: Option<&Number>, facts: &Facts, any: &dyn Fn(&dyn Fn(&Node) -> bool) -> bool, strictly: bool) -> bool {
+fn least(goal: Option<&Number>, facts: &Facts, any: &Any<'_>, strictly: bool) -> bool {
     let Some(goal) = goal else { return true };
     let whole = facts.types & FRACTION == 0;
     any(&|fact| {
@@ -170,7 +173,7 @@ fn least(goal: Option<&Number>, facts: &Facts, any: &dyn Fn(&dyn Fn(&Node) -> bo
 }
 
 /// Whether no number of the facts is above (or at) the goal's limit.
-fn most(goal: Option<&Number>, facts: &Facts, any: &dyn Fn(&dyn Fn(&Node) -> bool) -> bool, strictly: bool) -> bool {
+fn most(goal: Option<&Number>, facts: &Facts, any: &Any<'_>, strictly: bool) -> bool {
     let Some(goal) = goal else { return true };
     let whole = facts.types & FRACTION == 0;
     any(&|fact| {
@@ -184,7 +187,7 @@ fn most(goal: Option<&Number>, facts: &Facts, any: &dyn Fn(&dyn Fn(&Node) -> boo
 }
 
 /// Whether a size of a fact reaches the goal's.
-fn reaches(goal: Sizes, end: End, any: &dyn Fn(&dyn Fn(&Node) -> bool) -> bool, of: &dyn Fn(&Node) -> Sizes) -> bool {
+fn reaches(goal: Sizes, end: End, any: &Any<'_>, of: &dyn Fn(&Node) -> Sizes) -> bool {
     match (end, goal.least, goal.most) {
         (End::Least, None, _) | (End::Most, _, None) => true,
         (End::Least, Some(goal), _) => any(&|fact| of(fact).least.is_some_and(|least| least >= goal)),
