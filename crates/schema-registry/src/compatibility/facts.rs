@@ -106,7 +106,7 @@ impl Facts {
     pub(super) fn keep(&mut self, trees: Trees<'_>, place: Place) {
         let node = trees.node(place);
         let own = if node.is_plain { place } else { place.strictly() };
-        if node.accepts_all && !own.is_lenient() {
+        if node.accepts_all {
             return;
         }
         let Err(at) = self.kept.binary_search(&own) else { return };

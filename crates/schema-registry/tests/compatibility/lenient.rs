@@ -45,9 +45,6 @@ impl<'s> Schema<'s> {
 
     /// Whether a value holds declared members only.
     pub fn is_declared(self, value: &Value, schema: &'s Value) -> bool {
-        if *self.follow(schema) == Value::Bool(true) {
-            return value.as_object().is_none_or(Map::is_empty);
-        }
         let Some(plain) = self.plain(schema) else { return true };
         match value {
             Value::Object(members) => members.iter().all(|(name, member)| {
@@ -57,7 +54,7 @@ impl<'s> Schema<'s> {
                     (_, true) => true,
                     (None, false) => match plain.rest() {
                         Some(rest) if says_something(rest) => self.is_declared(member, rest),
-                        _ => false,
+                        _ => !plain.declares(),
                     },
                 }
             }),
@@ -117,6 +114,11 @@ impl<'s> Schema<'s> {
 impl<'s> Plain<'s> {
     fn property(&self, name: &str) -> Option<&'s Value> {
         self.map.get("properties")?.get(name)
+    }
+
+    fn declares(&self) -> bool {
+        let has = |key: &str| self.map.get(key).and_then(Value::as_object).is_some_and(|map| !map.is_empty());
+        has("properties") || has("patternProperties")
     }
 
     fn is_matched(&self, name: &str) -> bool {

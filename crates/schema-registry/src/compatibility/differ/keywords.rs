@@ -177,7 +177,10 @@ impl<'s> Differ<'_, 's> {
         let changed = new.unknown.iter().filter(|own| differs(own, &old.unknown));
         let removed = old.unknown.iter().filter(|(name, _)| new.unknown.iter().all(|(other, _)| other != name));
         for (name, _) in changed.chain(removed) {
-            self.note(pair, UnknownKeywordChanged, &[name], Family::Unknown, "");
+            let severity = self.severity(pair, UnknownKeywordChanged, |prover, facts, goal| {
+                prover.follows(facts, goal, Family::Unknown) && prover.keeps_unknown(facts, goal)
+            });
+            self.note_as(pair, UnknownKeywordChanged, &[name], severity, "");
         }
         if pair.old.is_dynamic || pair.new.is_dynamic {
             self.note(pair, DynamicReferenceChanged, &[], Family::Dynamic, "");

@@ -116,15 +116,17 @@ impl Prover<'_> {
         self.budget.spend(values.len() as u64) && values.iter().all(|value| choice.contains(value) == Some(true))
     }
 
-    /// Whether no member but the declared ones may stand in an object that is valid under `place`.
+    /// Whether no member but the declared ones may stand in an object that is valid under `place`: because it says so, or
+    /// because that is how the lenient policy takes an object that declares members.
     pub(super) fn is_closed(&self, place: Place) -> bool {
         let node = self.trees.node(place);
+        let declares = !node.properties.is_empty() || !node.pattern_properties.is_empty();
         match node.additional_properties {
             Some(rest) => {
                 let rest = self.trees.node(place.other(rest, false));
-                rest.local.refuses_all || (place.is_lenient() && rest.accepts_all)
+                rest.local.refuses_all || (place.is_lenient() && declares && rest.accepts_all)
             }
-            None => place.is_lenient(),
+            None => place.is_lenient() && declares,
         }
     }
 
