@@ -134,11 +134,13 @@ fn unique(items: &[Value], is_asked: bool) -> Judgement {
 impl Judge<'_, '_> {
     /// Judges a value by a subschema.
     pub(super) fn judge(&mut self, value: &Value, id: Id, depth: u32) -> Judgement {
-        if depth > MAX_DEPTH || !self.budget.spend(1) {
-            return None;
-        }
         let tree = self.tree;
         let node = tree.node(id);
+        let compounds = [&node.local.enumeration, &node.local.constant].into_iter().flatten();
+        let cost = 1 + compounds.map(|choice| choice.compounds).sum::<u64>();
+        if depth > MAX_DEPTH || !self.budget.spend(cost) {
+            return None;
+        }
         if node.accepts_all {
             return Some(true);
         }

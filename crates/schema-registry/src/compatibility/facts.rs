@@ -13,6 +13,9 @@ const MAX_FACTS: usize = 48;
 pub(super) struct Place(u32);
 
 impl Place {
+    /// No place of any tree.
+    pub(super) const NOWHERE: Self = Self(u32::MAX);
+
     pub(super) fn new(side: usize, id: Id, is_lenient: bool) -> Self {
         Self(id << 2 | (side as u32 & 1) << 1 | u32::from(is_lenient))
     }

@@ -2,5 +2,6 @@
 
 mod cases;
 mod generate;
+mod hostile;
 mod lenient;
 mod property;

@@ -41,6 +41,10 @@ impl<'s> Differ<'_, 's> {
             (None, Some(_)) => self.note(pair, EnumAdded, &["enum"], Family::Enumeration, ""),
             (Some(_), None) => self.note(pair, EnumRemoved, &["enum"], Family::Enumeration, ""),
             (Some(a), Some(b)) => {
+                let cost = a.compounds.saturating_mul(b.compounds);
+                if !self.prover.budget.spend(cost) {
+                    return self.note(pair, EnumChanged, &["enum"], Family::Enumeration, "");
+                }
                 let kind = match (has_all(b, a), has_all(a, b)) {
                     (true, true) => return self.constants(pair),
                     (true, false) => EnumWidened,

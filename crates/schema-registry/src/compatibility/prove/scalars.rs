@@ -112,8 +112,16 @@ impl Prover<'_> {
         let local = &self.trees.node(goal).local;
         let choice = if family == Family::Enumeration { &local.enumeration } else { &local.constant };
         let Some(choice) = choice else { return true };
+        // Often all of them are, also those that other facts rule out.
+        if let Some((own, _)) = self.smallest_choice(facts)
+            && self.budget.spend(own.values.len() as u64 / 8 * (1 + choice.compounds))
+            && own.values.iter().all(|value| choice.contains(value) == Some(true))
+        {
+            return true;
+        }
         let Some(values) = self.values(facts) else { return false };
-        self.budget.spend(values.len() as u64) && values.iter().all(|value| choice.contains(value) == Some(true))
+        self.budget.spend(values.len() as u64 * (1 + choice.compounds))
+            && values.iter().all(|value| choice.contains(value) == Some(true))
     }
 
     /// Whether no member but the declared ones may stand in an object that is valid under `place`: because it says so, or
@@ -141,7 +149,7 @@ impl Prover<'_> {
         }
         let mut seen = vec![goal.strictly()];
         let mut at = 0;
-        while at < seen.len() && self.budget.spend(1) {
+        while at < seen.len() && self.budget.spend(seen.len() as u64 / 64 + 1) {
             let node = trees.node(seen[at]);
             for id in node.in_place().chain(node.reference) {
                 let place = goal.other(id, false);
