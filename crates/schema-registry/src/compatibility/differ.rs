@@ -20,6 +20,9 @@ const MAX_PAIRS: usize = 20_000;
 /// Deepest pair that is looked at; the same reason as for the prover.
 const MAX_DEPTH: u32 = 100;
 
+/// Most characters of a message that repeat what a schema says.
+const MAX_DETAIL: usize = 200;
+
 /// What a difference at a place means for the whole.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Standing {
@@ -187,6 +190,8 @@ pub(super) fn difference(
     detail: &str,
 ) -> Difference {
     let (vi, en) = kind.describe();
+    let cut = detail.char_indices().nth(MAX_DETAIL).map(|(at, _)| format!("{}…", &detail[..at]));
+    let detail = cut.as_deref().unwrap_or(detail);
     let message = if detail.is_empty() {
         Text::new(vi, en)
     } else {

@@ -53,7 +53,11 @@ impl<'s> Same<'s> {
         if first.mark != second.mark {
             return false;
         }
-        if first.is_leaf && second.is_leaf {
+        let is_long = first.local.enumeration.as_ref().is_some_and(|choice| choice.values.len() > 8);
+        if first.is_leaf && second.is_leaf && depth == Depth::Words {
+            return first.annotations == second.annotations && self.compare(a, b, Depth::Meaning, budget);
+        }
+        if first.is_leaf && second.is_leaf && !is_long {
             return budget.spend(1) && alike(first, second, depth);
         }
         if let Some(known) = self.known.get(&(a, b, depth)) {
@@ -68,9 +72,6 @@ impl<'s> Same<'s> {
             }
             let (first, second) = (self.trees.node(a), self.trees.node(b));
             let is_alike = budget.spend(1) && first.mark == second.mark && alike(first, second, depth);
-            if is_alike && first.is_leaf && second.is_leaf {
-                continue;
-            }
             if is_alike && !assumed.insert((a, b)) {
                 continue;
             }
