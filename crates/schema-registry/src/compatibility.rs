@@ -145,7 +145,7 @@ impl CompatibilityMode {
 ///   subschema accepts (its element not asked).
 ///
 /// Everywhere else both policies ask the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CompatibilityPolicy {
     /// Every value.
     Strict,

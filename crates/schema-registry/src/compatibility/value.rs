@@ -175,8 +175,10 @@ impl Number {
         [&self.written, self.read()]
     }
 
-    pub(super) fn is_whole(&self) -> bool {
-        self.written.is_whole()
+    /// Whether it is whole; none where the readings disagree.
+    pub(super) fn is_whole(&self) -> Option<bool> {
+        let written = self.written.is_whole();
+        (self.read().is_whole() == written).then_some(written)
     }
 
     /// The number if it is whole, small enough for exact arithmetic on doubles too, and read as it is written.

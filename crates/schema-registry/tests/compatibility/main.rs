@@ -5,3 +5,4 @@ mod generate;
 mod hostile;
 mod lenient;
 mod property;
+mod table;
