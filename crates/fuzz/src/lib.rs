@@ -11,6 +11,7 @@
 //! The engines of the log have tests of their own for damaged files (`crates/log/tests`).
 
 mod certificate;
+mod compatibility;
 mod control;
 mod definitions;
 mod envelope;
@@ -45,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "ids", run: ids::run, seeds: ids::seeds, short: 20_000 },
     Target { name: "definitions", run: definitions::run, seeds: definitions::seeds, short: 2_000 },
     Target { name: "schema", run: schema::run, seeds: schema::seeds, short: 2_000 },
+    Target { name: "compatibility", run: compatibility::run, seeds: compatibility::seeds, short: 2_000 },
     Target { name: "requests", run: requests::run, seeds: requests::seeds, short: 20_000 },
     Target { name: "certificate", run: certificate::run, seeds: certificate::seeds, short: 20_000 },
     Target { name: "index", run: index::run, seeds: index::seeds, short: 2_000 },

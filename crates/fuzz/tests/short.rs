@@ -159,4 +159,17 @@ macro_rules! targets {
     };
 }
 
-targets!(record, projection, header, chain, change_set, ids, definitions, schema, requests, certificate, index);
+targets!(
+    record,
+    projection,
+    header,
+    chain,
+    change_set,
+    ids,
+    definitions,
+    schema,
+    compatibility,
+    requests,
+    certificate,
+    index
+);

@@ -138,13 +138,14 @@ impl CompatibilityMode {
 /// that is.
 ///
 /// - A member is *declared* if the object's subschema has it under `properties`, if a pattern of `patternProperties`
-///   matches it, or if `additionalProperties` is a schema that says something.
+///   matches it, or if `additionalProperties` is a schema that says something. A subschema without `properties` and
+///   `patternProperties` does not tell which members there are; under it every member counts as declared.
 /// - A reader whose subschema has `additionalProperties: false` drops the members that it does not declare. Then it fills
 ///   in each required member that is absent, is declared under `properties` only, and has there a `default` which that
 ///   subschema accepts (its element not asked).
 ///
 /// Everywhere else both policies ask the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CompatibilityPolicy {
     /// Every value.
     Strict,

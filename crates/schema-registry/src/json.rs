@@ -186,9 +186,38 @@ pub(crate) fn equals(node: Node<'_>, expected: &serde_json::Value) -> bool {
         (Value::Array(_), serde_json::Value::Array(_)) | (Value::Object(_), serde_json::Value::Object(_)) => {
             cmp::equal(&node.to_tree(), expected)
         }
-        (Value::Number(number), serde_json::Value::Number(expected)) => cmp::equal_numbers(&number, expected),
+        (Value::Number(number), serde_json::Value::Number(expected)) => {
+            // A literal such as 1.00000000000000000001 is read as a whole double, but `type` takes it by its digits for a
+            // fraction: it must not be the 1 of a schema and no integer at the same time.
+            let is_whole = expected.as_f64().is_none_or(|double| double.fract() == 0.0);
+            cmp::equal_numbers(&number, expected) && number.is_whole() == is_whole
+        }
         (Value::Boolean(boolean), serde_json::Value::Bool(expected)) => boolean == *expected,
         (Value::Null, serde_json::Value::Null) => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Parser;
+
+    #[test]
+    fn a_number_equals_a_constant_only_if_both_are_whole_or_neither() {
+        for (literal, expected, is_equal) in [
+            ("1", "1", true),
+            ("1.0", "1", true),
+            ("1e0", "1.0", true),
+            ("1.00000000000000000001", "1", false),
+            ("0.1", "0.1", true),
+            ("0.10000000000000000001", "0.1", true),
+            ("18446744073709551617", "18446744073709551616", true),
+        ] {
+            let mut parser = Parser::default();
+            let document = parser.parse(literal.as_bytes()).expect("well-formed");
+            let expected: serde_json::Value = serde_json::from_str(expected).expect("well-formed");
+            assert_eq!(equals(document.root(), &expected), is_equal, "{literal} {expected}");
+        }
     }
 }

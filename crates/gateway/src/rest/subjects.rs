@@ -74,7 +74,7 @@ fn subject<'s>(state: &'s ControlState, name: &SubjectName, deleted: bool) -> Re
 }
 
 /// The version of the path.
-fn asked<'s>(subject: &'s Subject, version: VersionAsked, deleted: bool) -> Result<&'s Arc<Version>, Error> {
+fn asked(subject: &Subject, version: VersionAsked, deleted: bool) -> Result<&Arc<Version>, Error> {
     match version {
         VersionAsked::Latest => subject
             .versions()

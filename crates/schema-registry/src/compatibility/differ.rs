@@ -17,6 +17,11 @@ use crate::pointer::push_name;
 
 /// Most pairs of subschemas that are looked at. A list that long is read by no one.
 const MAX_PAIRS: usize = 20_000;
+/// Deepest pair that is looked at; the same reason as for the prover.
+const MAX_DEPTH: u32 = 100;
+
+/// Most characters of a message that repeat what a schema says.
+const MAX_DETAIL: usize = 200;
 
 /// What a difference at a place means for the whole.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,13 +67,14 @@ pub(super) struct Differ<'p, 's> {
     version: u32,
     direction: Direction,
     is_proven: bool,
+    depth: u32,
     seen: HashSet<(Place, Place, Standing)>,
     pub(super) differences: Vec<Difference>,
 }
 
 impl<'p, 's> Differ<'p, 's> {
     pub(super) fn new(prover: &'p mut Prover<'s>, version: u32, direction: Direction, is_proven: bool) -> Self {
-        Self { prover, version, direction, is_proven, seen: HashSet::new(), differences: Vec::new() }
+        Self { prover, version, direction, is_proven, depth: 0, seen: HashSet::new(), differences: Vec::new() }
     }
 
     /// Lists what differs between two schemas.
@@ -83,7 +89,10 @@ impl<'p, 's> Differ<'p, 's> {
     }
 
     fn walk(&mut self, places: [Place; 2], mut standing: Standing) {
-        if self.seen.len() >= MAX_PAIRS || !self.seen.insert((places[0], places[1], standing)) {
+        if self.depth >= MAX_DEPTH
+            || self.seen.len() >= MAX_PAIRS
+            || !self.seen.insert((places[0], places[1], standing))
+        {
             return;
         }
         let trees = self.prover.trees;
@@ -91,10 +100,10 @@ impl<'p, 's> Differ<'p, 's> {
         self.annotations(written[0], written[1]);
         let places = places.map(|place| trees.follow(place));
         let [old, new] = places.map(|place| trees.node(place));
-        let is_same = self.prover.same.are_same(places[0], places[1], &mut self.prover.budget);
-        if is_same && old.full_mark == new.full_mark && !old.reaches_reference && !new.reaches_reference {
+        if self.prover.same.are_identical(places[0], places[1], &mut self.prover.budget) {
             return;
         }
+        let is_same = self.prover.same.are_same(places[0], places[1], &mut self.prover.budget);
         let is_reversed = (self.direction == Direction::Forward) != standing.is_flipped;
         let [writer, reader] = if is_reversed { [places[1], places[0]] } else { places };
         let facts = Facts::of(trees, writer);
@@ -112,9 +121,11 @@ impl<'p, 's> Differ<'p, 's> {
             self.put(new.pointer.clone(), kind, severity, "");
             return;
         }
+        self.depth += 1;
         self.keywords(&pair);
         self.objects(&pair);
         self.parts(&pair);
+        self.depth -= 1;
     }
 
     /// What a difference means: proven here or around here, or as its kind has it.
@@ -179,6 +190,8 @@ pub(super) fn difference(
     detail: &str,
 ) -> Difference {
     let (vi, en) = kind.describe();
+    let cut = detail.char_indices().nth(MAX_DETAIL).map(|(at, _)| format!("{}…", &detail[..at]));
+    let detail = cut.as_deref().unwrap_or(detail);
     let message = if detail.is_empty() {
         Text::new(vi, en)
     } else {

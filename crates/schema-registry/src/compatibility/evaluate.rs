@@ -59,9 +59,11 @@ fn within(size: usize, sizes: Sizes) -> Judgement {
 /// Judges a value by what a subschema says of it without other subschemas.
 fn local(value: &Value, node: &Node, knows_format: bool) -> Judgement {
     let local = &node.local;
-    if local.refuses_all || types::of_value(value) & local.types == 0 {
+    let types = types::of_value(value);
+    if local.refuses_all || types & local.types == 0 {
         return Some(false);
     }
+    let typed = (types & !local.types == 0).then_some(true);
     let chosen = [&local.enumeration, &local.constant].into_iter().flatten().map(|choice| choice.contains(value));
     let by_type = match value {
         Value::Number(_) => numbers(value, node),
@@ -84,7 +86,7 @@ fn local(value: &Value, node: &Node, knows_format: bool) -> Judgement {
         Value::Null | Value::Boolean(_) => Some(true),
     };
     let known = local.unknown.is_empty().then_some(true);
-    every(chosen.chain([by_type, known]))
+    every(chosen.chain([typed, by_type, known]))
 }
 
 fn numbers(value: &Value, node: &Node) -> Judgement {
@@ -134,11 +136,13 @@ fn unique(items: &[Value], is_asked: bool) -> Judgement {
 impl Judge<'_, '_> {
     /// Judges a value by a subschema.
     pub(super) fn judge(&mut self, value: &Value, id: Id, depth: u32) -> Judgement {
-        if depth > MAX_DEPTH || !self.budget.spend(1) {
-            return None;
-        }
         let tree = self.tree;
         let node = tree.node(id);
+        let compounds = [&node.local.enumeration, &node.local.constant].into_iter().flatten();
+        let cost = 1 + compounds.map(|choice| choice.compounds).sum::<u64>();
+        if depth > MAX_DEPTH || !self.budget.spend(cost) {
+            return None;
+        }
         if node.accepts_all {
             return Some(true);
         }

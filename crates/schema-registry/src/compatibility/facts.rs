@@ -13,6 +13,9 @@ const MAX_FACTS: usize = 48;
 pub(super) struct Place(u32);
 
 impl Place {
+    /// No place of any tree.
+    pub(super) const NOWHERE: Self = Self(u32::MAX);
+
     pub(super) fn new(side: usize, id: Id, is_lenient: bool) -> Self {
         Self(id << 2 | (side as u32 & 1) << 1 | u32::from(is_lenient))
     }
@@ -106,7 +109,7 @@ impl Facts {
     pub(super) fn keep(&mut self, trees: Trees<'_>, place: Place) {
         let node = trees.node(place);
         let own = if node.is_plain { place } else { place.strictly() };
-        if node.accepts_all && !own.is_lenient() {
+        if node.accepts_all {
             return;
         }
         let Err(at) = self.kept.binary_search(&own) else { return };

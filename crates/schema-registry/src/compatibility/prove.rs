@@ -28,6 +28,7 @@ use super::{
     evaluate::{Judge, Passed},
     facts::{Facts, Place, Trees},
     same::Same,
+    tree::Choice,
     types,
     value::Value,
 };
@@ -203,7 +204,8 @@ impl<'s> Prover<'s> {
         if self.waiting >= MAX_DEPTH {
             self.budget.is_exceeded = true;
         }
-        if !self.budget.spend(1) {
+        // A question is copied and compared with others, fact by fact.
+        if !self.budget.spend(1 + (facts.kept.len() + facts.broken.len()) as u64 / 4) {
             return false;
         }
         let question = (facts.clone(), goal);
@@ -282,16 +284,14 @@ impl<'s> Prover<'s> {
     /// The values of which the facts may hold, where there are finitely many. Ones that cannot be judged are kept.
     fn values(&mut self, facts: &Facts) -> Option<Vec<&'s Value>> {
         static TRUTHS: [Value; 3] = [Value::Null, Value::Boolean(false), Value::Boolean(true)];
-        let choices = facts.kept.iter().flat_map(|place| {
-            let local = &self.trees.node(*place).local;
-            [&local.enumeration, &local.constant].into_iter().flatten()
-        });
-        let values: &'s [Value] = match choices.min_by_key(|choice| choice.values.len()) {
-            Some(choice) => &choice.values,
-            None if facts.types & !(types::NULL | types::BOOLEAN) == 0 => &TRUTHS,
+        let (values, from): (&'s [Value], _) = match self.smallest_choice(facts) {
+            Some((choice, place)) => (&choice.values, Some(place)),
+            None if facts.types & !(types::NULL | types::BOOLEAN) == 0 => (&TRUTHS, None),
             None => return None,
         };
-        let mut possible = Vec::new();
+        // The subschema that gives the values need not be asked of them again, if it says nothing else.
+        let asked: Vec<Place> = facts.kept.iter().copied().filter(|place| Some(*place) != from).collect();
+        let mut possible = Vec::with_capacity(values.len());
         for value in values {
             let is_broken = |own: &mut Self, place: Place, refused: bool| {
                 let mut judge =
@@ -299,13 +299,24 @@ impl<'s> Prover<'s> {
                 judge.judge(value, place.id(), 0) == Some(!refused)
             };
             let is_possible = types::of_value(value) & facts.types != 0
-                && !facts.kept.iter().any(|place| is_broken(self, *place, true))
+                && !asked.iter().any(|place| is_broken(self, *place, true))
                 && !facts.broken.iter().any(|place| is_broken(self, *place, false));
             if is_possible {
                 possible.push(value);
             }
         }
         Some(possible)
+    }
+
+    /// The fewest values that a fact leaves, and the subschema that does so if it says nothing else.
+    fn smallest_choice(&self, facts: &Facts) -> Option<(&'s Choice, Place)> {
+        let choices = facts.kept.iter().flat_map(|place| {
+            let node = self.trees.node(*place);
+            let both = node.local.enumeration.is_some() && node.local.constant.is_some();
+            let from = if node.only_chooses && !both { *place } else { Place::NOWHERE };
+            [&node.local.enumeration, &node.local.constant].into_iter().flatten().map(move |choice| (choice, from))
+        });
+        choices.min_by_key(|(choice, _)| choice.values.len())
     }
 
     /// Whether the goal accepts each of the values.

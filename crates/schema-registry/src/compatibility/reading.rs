@@ -18,6 +18,9 @@ use crate::{
     schema::{SCHEMA_LIMITS, SchemaFinding, SchemaRule},
 };
 
+/// Most patterns of a schema that texts are matched with; one takes a millisecond to compile. Of more of them nothing is
+/// known but their text.
+const MAX_PATTERNS: usize = 256;
 /// Says nothing about values, in any draft, and is told when it changes.
 const ANNOTATIONS: [&str; 11] = [
     "$comment",
@@ -77,7 +80,8 @@ pub(super) fn read(text: &str, references: &[(&str, &str)]) -> Result<SchemaTree
             (own, inherited) = (resource, draft);
         }
     }
-    let mut reader = Reader { library, nodes: Vec::new(), queue: Vec::new(), ids: HashMap::new(), findings };
+    let mut reader =
+        Reader { library, nodes: Vec::new(), queue: Vec::new(), ids: HashMap::new(), findings, patterns: 0 };
     reader.findings.extend(reader.library.refused.drain(..).map(misplaced));
     let root = reader.schema(Place { value: &documents[0].1, resource: own });
     while let Some((id, place)) = reader.queue.pop() {
@@ -109,6 +113,7 @@ struct Reader<'v> {
     queue: Vec<(Id, Place<'v>)>,
     ids: HashMap<usize, Id>,
     findings: Vec<SchemaFinding>,
+    patterns: usize,
 }
 
 impl<'v> Reader<'v> {
@@ -173,7 +178,7 @@ impl<'v> At<'_, 'v> {
             "multipleOf" => local.numbers.multiple_of = Some(self.number()?),
             "minLength" => local.length.least = self.size(0)?,
             "maxLength" => local.length.most = self.size(u64::MAX)?,
-            "pattern" => local.pattern = Some(Pattern::new(self.value.as_text()?)),
+            "pattern" => local.pattern = Some(self.pattern(self.value.as_text()?)),
             "format" => local.format = Some(self.value.as_text()?.into()),
             "contentEncoding" | "contentMediaType" if self.draft == Draft::Draft07 => {
                 let text = self.value.as_text()?;
@@ -203,7 +208,7 @@ impl<'v> At<'_, 'v> {
             "$recursiveRef" if self.draft == Draft::Draft201909 => node.is_dynamic = true,
             "properties" => node.properties = self.map()?,
             "patternProperties" => {
-                node.pattern_properties = self.map()?.into_iter().map(|(text, id)| (Pattern::new(&text), id)).collect();
+                node.pattern_properties = self.map()?.into_iter().map(|(text, id)| (self.pattern(&text), id)).collect();
             }
             "additionalProperties" => node.additional_properties = Some(self.schema()?),
             "propertyNames" => node.property_names = Some(self.schema()?),
@@ -248,6 +253,11 @@ impl<'v> At<'_, 'v> {
             _ => return None,
         }
         Some(())
+    }
+
+    fn pattern(&mut self, text: &str) -> Pattern {
+        self.reader.patterns += 1;
+        Pattern::new(text, self.reader.patterns <= MAX_PATTERNS)
     }
 
     fn number(&self) -> Option<super::value::Number> {
@@ -383,8 +393,8 @@ impl Node {
             default: None,
             annotations: Vec::new(),
             mark: 0,
-            full_mark: 0,
-            reaches_reference: false,
+            is_leaf: false,
+            only_chooses: false,
         }
     }
 

@@ -8,10 +8,19 @@ use super::{
     tree::{Id, Node},
 };
 
+/// What is compared.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Depth {
+    /// What says something of values.
+    Meaning,
+    /// Annotations, too.
+    Words,
+}
+
 /// Remembers what is the same.
 pub(super) struct Same<'s> {
     trees: Trees<'s>,
-    known: HashMap<(Place, Place), bool>,
+    known: HashMap<(Place, Place, Depth), bool>,
 }
 
 impl<'s> Same<'s> {
@@ -22,6 +31,20 @@ impl<'s> Same<'s> {
     /// Whether two subschemas accept the same values because they are written alike. Two that refer back to themselves
     /// are the same if they are so as long as the references are taken to be.
     pub(super) fn are_same(&mut self, a: Place, b: Place, budget: &mut Budget) -> bool {
+        self.compare(a, b, Depth::Meaning, budget)
+    }
+
+    /// Whether nothing at all differs.
+    pub(super) fn are_identical(&mut self, a: Place, b: Place, budget: &mut Budget) -> bool {
+        self.compare(a, b, Depth::Words, budget)
+    }
+
+    /// Whether two lists have the same subschemas in the same order.
+    pub(super) fn are_lists_same(&mut self, a: &[Place], b: &[Place], budget: &mut Budget) -> bool {
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| self.are_same(*a, *b, budget))
+    }
+
+    fn compare(&mut self, a: Place, b: Place, depth: Depth, budget: &mut Budget) -> bool {
         let (a, b) = (a.strictly(), b.strictly());
         if a == b {
             return true;
@@ -30,18 +53,28 @@ impl<'s> Same<'s> {
         if first.mark != second.mark {
             return false;
         }
-        if let Some(known) = self.known.get(&(a, b)) {
+        let is_long = first.local.enumeration.as_ref().is_some_and(|choice| choice.values.len() > 8);
+        if first.is_leaf && second.is_leaf && depth == Depth::Words {
+            return first.annotations == second.annotations && self.compare(a, b, Depth::Meaning, budget);
+        }
+        if first.is_leaf && second.is_leaf && !is_long {
+            return budget.spend(1) && alike(first, second, depth);
+        }
+        if let Some(known) = self.known.get(&(a, b, depth)) {
             return *known;
         }
-        let question = (a, b);
+        let question = (a, b, depth);
         let mut assumed: HashSet<(Place, Place)> = HashSet::new();
         let mut left = vec![(a, b)];
         while let Some((a, b)) = left.pop() {
-            if a == b || self.known.get(&(a, b)) == Some(&true) || !assumed.insert((a, b)) {
+            if a == b || self.known.get(&(a, b, depth)) == Some(&true) {
                 continue;
             }
             let (first, second) = (self.trees.node(a), self.trees.node(b));
-            let is_alike = budget.spend(1) && first.mark == second.mark && alike(first, second);
+            let is_alike = budget.spend(1) && first.mark == second.mark && alike(first, second, depth);
+            if is_alike && !assumed.insert((a, b)) {
+                continue;
+            }
             let children = is_alike.then(|| children(first, second)).flatten();
             match children {
                 Some(pairs) => left.extend(pairs.into_iter().map(|(x, y)| (a.other(x, false), b.other(y, false)))),
@@ -51,14 +84,18 @@ impl<'s> Same<'s> {
                 }
             }
         }
-        self.known.extend(assumed.into_iter().map(|pair| (pair, true)));
+        self.known.extend(assumed.into_iter().map(|(a, b)| ((a, b, depth), true)));
         true
     }
 }
 
-fn alike(a: &Node, b: &Node) -> bool {
+fn alike(a: &Node, b: &Node, depth: Depth) -> bool {
     // The same words of another draft may mean something else, and so may a way that is followed at run time.
-    a.draft == b.draft && !a.is_dynamic && !b.is_dynamic && a.local == b.local
+    a.draft == b.draft
+        && !a.is_dynamic
+        && !b.is_dynamic
+        && a.local == b.local
+        && (depth == Depth::Meaning || a.annotations == b.annotations)
 }
 
 /// The subschemas of both in pairs, if both have the same ones.

@@ -5,37 +5,30 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::tree::{Choice, Id, Local, Node, Sizes};
 
 pub(super) fn settle(nodes: &mut [Node]) {
-    for index in 0..nodes.len() {
-        evaluate_rest(&mut nodes[index]);
-        let node = &nodes[index];
+    for node in nodes.iter_mut() {
+        evaluate_rest(node);
         let has_parts = node.in_place().next().is_some() || node.parts().next().is_some();
         let says_more = has_parts || node.is_dynamic || node.one_of.is_some() || node.any_of.is_some();
-        let is_silent = node.local == Local::default();
-        let only_element = node.local == Local { element: node.local.element.clone(), ..Local::default() };
-        let (accepts_all, only_refers) = (
-            is_silent && !says_more && node.reference.is_none(),
-            only_element && !says_more && node.reference.is_some(),
-        );
-        let is_plain = is_plain(node);
-        let node = &mut nodes[index];
-        (node.accepts_all, node.only_refers, node.is_plain) = (accepts_all, only_refers, is_plain);
+        let only_element = Local { element: node.local.element.clone(), ..Local::default() };
+        node.accepts_all = node.local == Local::default() && !says_more && node.reference.is_none();
+        node.only_refers = node.local == only_element && !says_more && node.reference.is_some();
+        node.is_leaf = !says_more && node.reference.is_none();
+        node.only_chooses = node.is_leaf && {
+            let local = &mut node.local;
+            let (enumeration, constant) = (local.enumeration.take(), local.constant.take());
+            let is_quiet = *local == Local { types: local.types, element: local.element.clone(), ..Local::default() };
+            (local.enumeration, local.constant) = (enumeration, constant);
+            is_quiet
+        };
+        node.is_plain = is_plain(node);
     }
     let mut marks = vec![None; nodes.len()];
     for index in 0..nodes.len() {
         mark(nodes, &mut marks, index as Id);
     }
-    for (node, marks) in nodes.iter_mut().zip(marks) {
-        let Marks { short, full, reaches_reference } = marks.unwrap_or_default();
-        (node.mark, node.full_mark, node.reaches_reference) = (short, full, reaches_reference);
+    for (node, mark) in nodes.iter_mut().zip(marks) {
+        node.mark = mark.unwrap_or_default();
     }
-}
-
-/// What is gathered from a subschema and all below it, references not followed.
-#[derive(Clone, Copy, Default)]
-struct Marks {
-    short: u64,
-    full: u64,
-    reaches_reference: bool,
 }
 
 /// Where nothing else looks at the value, what is left unevaluated is what is additional.
@@ -74,23 +67,18 @@ fn is_plain(node: &Node) -> bool {
 }
 
 /// Recurses at most as deep as the text: references are not followed.
-fn mark(nodes: &[Node], marks: &mut [Option<Marks>], id: Id) -> Marks {
+fn mark(nodes: &[Node], marks: &mut [Option<u64>], id: Id) -> u64 {
     let index = id as usize;
     if let Some(known) = marks[index] {
         return known;
     }
     let node = &nodes[index];
-    let (mut short, mut full) = (DefaultHasher::new(), DefaultHasher::new());
-    node.shallow_mark().hash(&mut short);
-    (node.shallow_mark(), &node.annotations).hash(&mut full);
-    let mut reaches_reference = node.reference.is_some();
+    let mut hasher = DefaultHasher::new();
+    node.shallow_mark().hash(&mut hasher);
     for child in node.in_place().chain(node.parts()) {
-        let below = mark(nodes, marks, child);
-        below.short.hash(&mut short);
-        below.full.hash(&mut full);
-        reaches_reference |= below.reaches_reference;
+        mark(nodes, marks, child).hash(&mut hasher);
     }
-    let own = Marks { short: short.finish(), full: full.finish(), reaches_reference };
+    let own = hasher.finish();
     marks[index] = Some(own);
     own
 }

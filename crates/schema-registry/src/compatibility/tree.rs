@@ -7,7 +7,7 @@ use ldop_dictionary::pattern;
 
 use super::{
     types::{self, Types},
-    value::{Number, Value},
+    value::{Decimal, Number, Value},
 };
 use crate::schema::SchemaFinding;
 
@@ -86,18 +86,20 @@ impl fmt::Debug for SchemaTree {
 /// A pattern; compiled when it is first asked.
 pub(super) struct Pattern {
     pub(super) text: Box<str>,
+    /// Whether it may be compiled: a schema can hold more patterns than there is time for.
+    may_match: bool,
     engine: OnceLock<Option<pattern::Pattern>>,
 }
 
 impl Pattern {
-    pub(super) fn new(text: &str) -> Self {
-        Self { text: text.into(), engine: OnceLock::new() }
+    pub(super) fn new(text: &str, may_match: bool) -> Self {
+        Self { text: text.into(), may_match, engine: OnceLock::new() }
     }
 
-    /// Whether a text matches; none where the pattern is not one the validator would take.
+    /// Whether a text matches; none where the pattern is not one the validator would take, or one too many.
     pub(super) fn is_match(&self, text: &str) -> Option<bool> {
-        let engine = self.engine.get_or_init(|| pattern::Pattern::anywhere(&self.text).ok());
-        engine.as_ref().map(|engine| engine.is_match(text))
+        let compile = || if self.may_match { pattern::Pattern::anywhere(&self.text).ok() } else { None };
+        self.engine.get_or_init(compile).as_ref().map(|engine| engine.is_match(text))
     }
 }
 
@@ -108,35 +110,59 @@ impl PartialEq for Pattern {
 }
 
 /// Values a place may have. A `const` is an `enum` of one.
-#[derive(PartialEq)]
 pub(super) struct Choice {
     pub(super) values: Vec<Value>,
     pub(super) types: Types,
-    /// The texts among them, to find one at once.
+    /// Texts and numbers among them, to find one at once.
     texts: HashSet<Box<str>>,
+    numbers: HashSet<Number>,
+    /// What any of the numbers may be taken for.
+    readings: HashSet<Decimal>,
+    /// Number of arrays and objects among them, which are compared one by one.
+    pub(super) compounds: u64,
 }
 
 impl Choice {
     pub(super) fn new(values: Vec<Value>) -> Self {
-        let texts = values.iter().filter_map(Value::as_text).map(Into::into).collect();
         let types = values.iter().fold(0, |types, value| types | types::of_value(value));
-        Self { values, types, texts }
+        let texts = values.iter().filter_map(Value::as_text).map(Into::into).collect();
+        let numbers: HashSet<Number> = values.iter().filter_map(Value::as_number).cloned().collect();
+        let readings = numbers.iter().flat_map(Number::readings).cloned().collect();
+        let compounds = values.iter().filter(|value| value.is_compound()).count() as u64;
+        Self { values, types, texts, numbers, readings, compounds }
     }
 
     /// Whether a value is one of them; none where it depends on how numbers are read.
     pub(super) fn contains(&self, value: &Value) -> Option<bool> {
-        if let Value::Text(text) = value {
-            return Some(self.texts.contains(text));
-        }
-        let mut is_told = true;
-        for own in self.values.iter().filter(|own| own.as_text().is_none()) {
-            match own.equals(value) {
-                Some(true) => return Some(true),
-                Some(false) => {}
-                None => is_told = false,
+        match value {
+            Value::Text(text) => Some(self.texts.contains(text)),
+            Value::Number(number) if self.numbers.contains(number) => Some(true),
+            Value::Number(number) => {
+                let is_unclear = number.readings().into_iter().any(|reading| self.readings.contains(reading));
+                (!is_unclear).then_some(false)
+            }
+            Value::Null | Value::Boolean(_) => {
+                Some(types::of_value(value) & self.types != 0 && self.values.contains(value))
+            }
+            Value::Array(_) | Value::Object(_) => {
+                let mut is_told = true;
+                for own in self.values.iter().filter(|own| own.is_compound()) {
+                    match own.equals(value) {
+                        Some(true) => return Some(true),
+                        Some(false) => {}
+                        None => is_told = false,
+                    }
+                }
+                is_told.then_some(false)
             }
         }
-        is_told.then_some(false)
+    }
+}
+
+impl PartialEq for Choice {
+    fn eq(&self, other: &Self) -> bool {
+        // The rest is made of them.
+        self.values == other.values
     }
 }
 
@@ -248,10 +274,10 @@ pub(super) struct Node {
     pub(super) annotations: Vec<(Box<str>, Value)>,
     /// Differs where two subschemas differ, references not followed.
     pub(super) mark: u64,
-    /// The same with annotations.
-    pub(super) full_mark: u64,
-    /// A reference stands in it or below it.
-    pub(super) reaches_reference: bool,
+    /// It has no subschemas and refers to none.
+    pub(super) is_leaf: bool,
+    /// It says nothing but which values there are, and of which types.
+    pub(super) only_chooses: bool,
 }
 
 impl Node {

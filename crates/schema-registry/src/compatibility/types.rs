@@ -41,12 +41,16 @@ fn of_word(word: &str) -> Option<Types> {
     })
 }
 
+/// The type of a value; both of numbers where it depends on how the number is read.
 pub(super) fn of_value(value: &Value) -> Types {
     match value {
         Value::Null => NULL,
         Value::Boolean(_) => BOOLEAN,
-        Value::Number(number) if number.is_whole() => INTEGER,
-        Value::Number(_) => FRACTION,
+        Value::Number(number) => match number.is_whole() {
+            Some(true) => INTEGER,
+            Some(false) => FRACTION,
+            None => NUMBER,
+        },
         Value::Text(_) => STRING,
         Value::Array(_) => ARRAY,
         Value::Object(_) => OBJECT,

@@ -49,6 +49,17 @@ impl Value {
         }
     }
 
+    pub(super) fn as_number(&self) -> Option<&Number> {
+        match self {
+            Self::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_compound(&self) -> bool {
+        matches!(self, Self::Array(_) | Self::Object(_))
+    }
+
     pub(super) fn as_array(&self) -> Option<&[Self]> {
         match self {
             Self::Array(items) => Some(items),
@@ -159,8 +170,15 @@ impl Number {
         ((self.read() == other.read()) == written).then_some(written)
     }
 
-    pub(super) fn is_whole(&self) -> bool {
-        self.written.is_whole()
+    /// The decimals it may be taken for.
+    pub(super) fn readings(&self) -> [&Decimal; 2] {
+        [&self.written, self.read()]
+    }
+
+    /// Whether it is whole; none where the readings disagree.
+    pub(super) fn is_whole(&self) -> Option<bool> {
+        let written = self.written.is_whole();
+        (self.read().is_whole() == written).then_some(written)
     }
 
     /// The number if it is whole, small enough for exact arithmetic on doubles too, and read as it is written.
@@ -203,7 +221,7 @@ impl fmt::Display for Number {
 
 /// A decimal of any size: `0.d1d2d3... * 10^exponent`, without zeros at either end of the digits; zero has none.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Decimal {
+pub(super) struct Decimal {
     is_negative: bool,
     exponent: i64,
     digits: Box<[u8]>,

@@ -22,33 +22,30 @@ struct Plain<'s> {
 }
 
 impl<'s> Schema<'s> {
-    /// The plain subschema at a place, if it is plain.
-    fn plain(self, mut schema: &'s Value) -> Option<Plain<'s>> {
+    /// Where a subschema that says nothing but where to look leads in the end.
+    fn follow(self, mut schema: &'s Value) -> &'s Value {
         for _ in 0..64 {
-            let map = schema.as_object()?;
-            match map.get("$ref").and_then(Value::as_str) {
-                Some(target) => {
-                    let others = map.keys().filter(|key| *key != "$ref" && !SILENT.contains(&key.as_str()));
-                    if self.draft > 0 && others.count() > 0 {
-                        return None;
-                    }
-                    schema = self.root.pointer(&target[1..])?;
-                }
-                None => {
-                    let has_other = IN_PLACE.iter().chain(&NOT_PLAIN).any(|key| map.contains_key(*key));
-                    return (!has_other).then_some(Plain { map, draft: self.draft });
-                }
+            let Some(map) = schema.as_object() else { return schema };
+            let Some(target) = map.get("$ref").and_then(Value::as_str) else { return schema };
+            let has_others = map.keys().any(|key| key != "$ref" && !SILENT.contains(&key.as_str()));
+            match self.root.pointer(&target[1..]) {
+                Some(target) if self.draft == 0 || !has_others => schema = target,
+                _ => return schema,
             }
         }
-        None
+        schema
+    }
+
+    /// The plain subschema at a place, if it is plain.
+    fn plain(self, schema: &'s Value) -> Option<Plain<'s>> {
+        let map = self.follow(schema).as_object()?;
+        let has_other = IN_PLACE.iter().chain(&NOT_PLAIN).any(|key| map.contains_key(*key));
+        (!has_other).then_some(Plain { map, draft: self.draft })
     }
 
     /// Whether a value holds declared members only.
     pub fn is_declared(self, value: &Value, schema: &'s Value) -> bool {
-        if *schema == Value::Bool(true) {
-            return value.as_object().is_none_or(Map::is_empty);
-        }
-        let Some(plain) = self.plain(schema) else { return self.at_end_of_references(value, schema) };
+        let Some(plain) = self.plain(schema) else { return true };
         match value {
             Value::Object(members) => members.iter().all(|(name, member)| {
                 let is_matched = plain.is_matched(name);
@@ -57,7 +54,7 @@ impl<'s> Schema<'s> {
                     (_, true) => true,
                     (None, false) => match plain.rest() {
                         Some(rest) if says_something(rest) => self.is_declared(member, rest),
-                        _ => false,
+                        _ => !plain.declares(),
                     },
                 }
             }),
@@ -65,15 +62,6 @@ impl<'s> Schema<'s> {
                 .iter()
                 .enumerate()
                 .all(|(index, item)| plain.item(index).is_none_or(|schema| self.is_declared(item, schema))),
-            _ => true,
-        }
-    }
-
-    /// `true` reached by references is plain, too.
-    fn at_end_of_references(self, value: &Value, schema: &'s Value) -> bool {
-        let target = schema.get("$ref").and_then(Value::as_str).and_then(|target| self.root.pointer(&target[1..]));
-        match target {
-            Some(target) if schema.as_object().is_some_and(|map| map.len() == 1) => self.is_declared(value, target),
             _ => true,
         }
     }
@@ -126,6 +114,11 @@ impl<'s> Schema<'s> {
 impl<'s> Plain<'s> {
     fn property(&self, name: &str) -> Option<&'s Value> {
         self.map.get("properties")?.get(name)
+    }
+
+    fn declares(&self) -> bool {
+        let has = |key: &str| self.map.get(key).and_then(Value::as_object).is_some_and(|map| !map.is_empty());
+        has("properties") || has("patternProperties")
     }
 
     fn is_matched(&self, name: &str) -> bool {

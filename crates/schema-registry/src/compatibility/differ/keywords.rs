@@ -11,6 +11,9 @@ use crate::compatibility::{
     value::{Value, shown},
 };
 
+/// Most values that a message names.
+const MAX_SHOWN: usize = 6;
+
 /// Kinds of a limit that was added, removed, raised, lowered.
 type Kinds = [DifferenceKind; 4];
 
@@ -35,29 +38,31 @@ impl<'s> Differ<'_, 's> {
 
     fn choices(&mut self, pair: &Pair<'s>) {
         let (old, new) = (&pair.old.local, &pair.new.local);
-        let has_all = |of: &Choice, all: &Choice| all.values.iter().all(|value| of.contains(value) == Some(true));
         match (&old.enumeration, &new.enumeration) {
             (None, None) => {}
             (None, Some(_)) => self.note(pair, EnumAdded, &["enum"], Family::Enumeration, ""),
             (Some(_), None) => self.note(pair, EnumRemoved, &["enum"], Family::Enumeration, ""),
-            (Some(a), Some(b)) => {
-                let kind = match (has_all(b, a), has_all(a, b)) {
-                    (true, true) => return self.constants(pair),
-                    (true, false) => EnumWidened,
-                    (false, true) => EnumNarrowed,
-                    (false, false) => EnumChanged,
-                };
-                let come = b.values.iter().filter(|value| a.contains(value) != Some(true)).map(|value| ('+', value));
-                let gone = a.values.iter().filter(|value| b.contains(value) != Some(true)).map(|value| ('-', value));
-                let mut words: Vec<String> =
-                    gone.chain(come).take(6).map(|(sign, value)| format!("{sign}{value}")).collect();
-                if words.len() == 6 {
-                    words[5] = "…".to_owned();
-                }
-                self.note(pair, kind, &["enum"], Family::Enumeration, &words.join(", "));
-            }
+            (Some(old), Some(new)) => self.values(pair, old, new),
         }
         self.constants(pair);
+    }
+
+    fn values(&mut self, pair: &Pair<'s>, old: &Choice, new: &Choice) {
+        if !self.prover.budget.spend(old.compounds.saturating_mul(new.compounds)) {
+            return self.note(pair, EnumChanged, &["enum"], Family::Enumeration, "");
+        }
+        let lacks = |of: &Choice, value: &&Value| of.contains(value) != Some(true);
+        let come: Vec<&Value> = new.values.iter().filter(|value| lacks(old, value)).collect();
+        let gone: Vec<&Value> = old.values.iter().filter(|value| lacks(new, value)).collect();
+        let kind = match (come.is_empty(), gone.is_empty()) {
+            (true, true) => return,
+            (false, true) => EnumWidened,
+            (true, false) => EnumNarrowed,
+            (false, false) => EnumChanged,
+        };
+        let signed = gone.into_iter().map(|value| ('-', value)).chain(come.into_iter().map(|value| ('+', value)));
+        let words: Vec<String> = signed.take(MAX_SHOWN).map(|(sign, value)| format!("{sign}{value}")).collect();
+        self.note(pair, kind, &["enum"], Family::Enumeration, &words.join(", "));
     }
 
     fn constants(&mut self, pair: &Pair<'s>) {
@@ -130,12 +135,12 @@ impl<'s> Differ<'_, 's> {
 
     fn words(&mut self, pair: &Pair<'s>) {
         let (old, new) = (&pair.old.local, &pair.new.local);
-        let patterns = [&old.pattern, &new.pattern].map(|pattern| pattern.as_ref().map(|pattern| &pattern.text));
+        let patterns = [&old.pattern, &new.pattern].map(|pattern| pattern.as_ref().map(|pattern| &*pattern.text));
         self.word(pair, [PatternAdded, PatternRemoved, PatternChanged], "pattern", Family::Pattern, patterns);
-        let formats = [old.format.as_ref(), new.format.as_ref()];
+        let formats = [old.format.as_deref(), new.format.as_deref()];
         self.word(pair, [FormatAdded, FormatRemoved, FormatChanged], "format", Family::Format, formats);
         for (which, keyword) in ["contentEncoding", "contentMediaType"].into_iter().enumerate() {
-            let contents = [old.content[which].as_ref(), new.content[which].as_ref()];
+            let contents = [old.content[which].as_deref(), new.content[which].as_deref()];
             self.word(pair, [ContentAdded, ContentRemoved, ContentChanged], keyword, Family::Content, contents);
         }
         match (old.unique_items, new.unique_items) {
@@ -151,7 +156,7 @@ impl<'s> Differ<'_, 's> {
         kinds: [DifferenceKind; 3],
         keyword: &str,
         family: Family,
-        [old, new]: [Option<&Box<str>>; 2],
+        [old, new]: [Option<&str>; 2],
     ) {
         let kind = match (old, new) {
             (None, None) => return,
@@ -177,7 +182,10 @@ impl<'s> Differ<'_, 's> {
         let changed = new.unknown.iter().filter(|own| differs(own, &old.unknown));
         let removed = old.unknown.iter().filter(|(name, _)| new.unknown.iter().all(|(other, _)| other != name));
         for (name, _) in changed.chain(removed) {
-            self.note(pair, UnknownKeywordChanged, &[name], Family::Unknown, "");
+            let severity = self.severity(pair, UnknownKeywordChanged, |prover, facts, goal| {
+                prover.follows(facts, goal, Family::Unknown) && prover.keeps_unknown(facts, goal)
+            });
+            self.note_as(pair, UnknownKeywordChanged, &[name], severity, "");
         }
         if pair.old.is_dynamic || pair.new.is_dynamic {
             self.note(pair, DynamicReferenceChanged, &[], Family::Dynamic, "");

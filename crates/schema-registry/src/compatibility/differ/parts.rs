@@ -3,6 +3,7 @@
 use super::{Differ, Doubt, Pair, Standing};
 use crate::compatibility::{
     DifferenceKind::{self, *},
+    Severity,
     facts::Place,
     prove::Family,
     tree::Id,
@@ -159,8 +160,11 @@ impl<'s> Differ<'_, 's> {
             [None, None] => {}
             [Some(old), Some(new)] => {
                 let places = [pair.places[0].other(old, false), pair.places[1].other(new, false)];
-                if !self.prover.same.are_same(places[0], places[1], &mut self.prover.budget) {
-                    self.note(pair, kind, &[keyword], family, "");
+                let is_same = self.prover.same.are_same(places[0], places[1], &mut self.prover.budget);
+                let severity = self.severity(pair, kind, |prover, facts, goal| prover.follows(facts, goal, family));
+                // The same words may ask more of a value that other subschemas evaluate less of.
+                if !is_same || severity != Severity::Compatible {
+                    self.note_as(pair, kind, &[keyword], severity, "");
                 }
             }
             _ => self.note(pair, kind, &[keyword], family, ""),

@@ -46,6 +46,7 @@ impl<'s> Prover<'s> {
         let mut member = Facts::none();
         for place in &facts.kept {
             let node = self.trees.node(*place);
+            self.budget.spend(node.pattern_properties.len() as u64);
             let cover = Cover::of(node, name);
             let is_lenient = place.is_lenient() && cover.is_declared_only();
             if let Some(id) = cover.declared {
@@ -101,7 +102,7 @@ impl<'s> Prover<'s> {
 
     /// Whether the member of a certain name, if it is there, is as the goal asks.
     pub(in crate::compatibility) fn member_follows(&mut self, facts: &Facts, goal: Place, name: &str) -> bool {
-        if !self.budget.spend(1) {
+        if !self.budget.spend(1 + self.trees.node(goal).pattern_properties.len() as u64) {
             return false;
         }
         let goals = self.goals_of_member(goal, name);

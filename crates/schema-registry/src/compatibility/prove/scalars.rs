@@ -15,6 +15,9 @@ enum End {
     Most,
 }
 
+/// Whether some fact is as a closure asks.
+type Any<'a> = dyn Fn(&dyn Fn(&Node) -> bool) -> bool + 'a;
+
 impl Prover<'_> {
     pub(super) fn scalar(&mut self, facts: &Facts, goal: Place, family: Family) -> bool {
         let trees = self.trees;
@@ -109,19 +112,29 @@ impl Prover<'_> {
         let local = &self.trees.node(goal).local;
         let choice = if family == Family::Enumeration { &local.enumeration } else { &local.constant };
         let Some(choice) = choice else { return true };
+        // Often all of them are, also those that other facts rule out.
+        if let Some((own, _)) = self.smallest_choice(facts)
+            && self.budget.spend(own.values.len() as u64 / 8 * (1 + choice.compounds))
+            && own.values.iter().all(|value| choice.contains(value) == Some(true))
+        {
+            return true;
+        }
         let Some(values) = self.values(facts) else { return false };
-        self.budget.spend(values.len() as u64) && values.iter().all(|value| choice.contains(value) == Some(true))
+        self.budget.spend(values.len() as u64 * (1 + choice.compounds))
+            && values.iter().all(|value| choice.contains(value) == Some(true))
     }
 
-    /// Whether no member but the declared ones may stand in an object that is valid under `place`.
+    /// Whether no member but the declared ones may stand in an object that is valid under `place`: because it says so, or
+    /// because that is how the lenient policy takes an object that declares members.
     pub(super) fn is_closed(&self, place: Place) -> bool {
         let node = self.trees.node(place);
+        let declares = !node.properties.is_empty() || !node.pattern_properties.is_empty();
         match node.additional_properties {
             Some(rest) => {
                 let rest = self.trees.node(place.other(rest, false));
-                rest.local.refuses_all || (place.is_lenient() && rest.accepts_all)
+                rest.local.refuses_all || (place.is_lenient() && declares && rest.accepts_all)
             }
-            None => place.is_lenient(),
+            None => place.is_lenient() && declares,
         }
     }
 
@@ -136,7 +149,7 @@ impl Prover<'_> {
         }
         let mut seen = vec![goal.strictly()];
         let mut at = 0;
-        while at < seen.len() && self.budget.spend(1) {
+        while at < seen.len() && self.budget.spend(seen.len() as u64 / 64 + 1) {
             let node = trees.node(seen[at]);
             for id in node.in_place().chain(node.reference) {
                 let place = goal.other(id, false);
@@ -156,7 +169,7 @@ fn same_format(fact: &Node, goal: &Node) -> bool {
 }
 
 /// Whether no number of the facts is below (or at) the goal's limit.
-fn least(goal: Option<&Number>, facts: &Facts, any: &dyn Fn(&dyn Fn(&Node) -> bool) -> bool, strictly: bool) -> bool {
+fn least(goal: Option<&Number>, facts: &Facts, any: &Any<'_>, strictly: bool) -> bool {
     let Some(goal) = goal else { return true };
     let whole = facts.types & FRACTION == 0;
     any(&|fact| {
@@ -170,7 +183,7 @@ fn least(goal: Option<&Number>, facts: &Facts, any: &dyn Fn(&dyn Fn(&Node) -> bo
 }
 
 /// Whether no number of the facts is above (or at) the goal's limit.
-fn most(goal: Option<&Number>, facts: &Facts, any: &dyn Fn(&dyn Fn(&Node) -> bool) -> bool, strictly: bool) -> bool {
+fn most(goal: Option<&Number>, facts: &Facts, any: &Any<'_>, strictly: bool) -> bool {
     let Some(goal) = goal else { return true };
     let whole = facts.types & FRACTION == 0;
     any(&|fact| {
@@ -184,7 +197,7 @@ fn most(goal: Option<&Number>, facts: &Facts, any: &dyn Fn(&dyn Fn(&Node) -> boo
 }
 
 /// Whether a size of a fact reaches the goal's.
-fn reaches(goal: Sizes, end: End, any: &dyn Fn(&dyn Fn(&Node) -> bool) -> bool, of: &dyn Fn(&Node) -> Sizes) -> bool {
+fn reaches(goal: Sizes, end: End, any: &Any<'_>, of: &dyn Fn(&Node) -> Sizes) -> bool {
     match (end, goal.least, goal.most) {
         (End::Least, None, _) | (End::Most, _, None) => true,
         (End::Least, Some(goal), _) => any(&|fact| of(fact).least.is_some_and(|least| least >= goal)),

@@ -10,6 +10,9 @@ use crate::compatibility::{
     types::{ARRAY, OBJECT},
 };
 
+/// Most subschemas at one place that are looked at together.
+const MAX_REACH: usize = 256;
+
 impl Prover<'_> {
     /// Subschemas that evaluate members of every value that is valid under `place`.
     pub(super) fn evaluates(&self, place: Place) -> Vec<Place> {
@@ -19,6 +22,9 @@ impl Prover<'_> {
     /// Subschemas that may evaluate members; none where they may evaluate any member.
     pub(super) fn may_evaluate(&self, place: Place) -> Option<Vec<Place>> {
         let all = self.reach(place, |node| node.in_place().chain(node.reference).collect());
+        if all.len() >= MAX_REACH {
+            return None;
+        }
         let is_bounded = |cover: &Place| {
             let node = self.trees.node(*cover);
             let is_own = *cover == place.strictly();
@@ -34,7 +40,7 @@ impl Prover<'_> {
     fn reach(&self, place: Place, next: fn(&crate::compatibility::tree::Node) -> Vec<u32>) -> Vec<Place> {
         let mut all = vec![place.strictly()];
         let mut at = 0;
-        while at < all.len() {
+        while at < all.len() && all.len() < MAX_REACH {
             for id in next(self.trees.node(all[at])) {
                 let other = place.other(id, false);
                 if !all.contains(&other) {
