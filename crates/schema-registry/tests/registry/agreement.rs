@@ -2,7 +2,7 @@
 //! at random, with elements that ask for nothing but the type.
 
 use ldop_dictionary::{Dictionary, Element, ElementDefinition};
-use ldop_schema_registry::{CompiledSchema, Outcome, Parser, SchemaRule};
+use ldop_schema_registry::{CompiledSchema, Outcome, Parser};
 use ldop_types::{Date, Rule};
 use proptest::{collection, option, prelude::*, sample::select};
 use serde_json::{Map, Value, json};
