@@ -138,7 +138,8 @@ impl CompatibilityMode {
 /// that is.
 ///
 /// - A member is *declared* if the object's subschema has it under `properties`, if a pattern of `patternProperties`
-///   matches it, or if `additionalProperties` is a schema that says something. A subschema without `properties` and
+///   matches it, or if `additionalProperties` is a schema that says something. A keyword that asks nothing, such as
+///   `minLength: 0`, counts as one that is not there. A subschema without `properties` and
 ///   `patternProperties` does not tell which members there are; under it every member counts as declared.
 /// - A reader whose subschema has `additionalProperties: false` drops the members that it does not declare. Then it fills
 ///   in each required member that is absent, is declared under `properties` only, and has there a `default` which that

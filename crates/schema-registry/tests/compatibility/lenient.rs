@@ -27,7 +27,7 @@ impl<'s> Schema<'s> {
         for _ in 0..64 {
             let Some(map) = schema.as_object() else { return schema };
             let Some(target) = map.get("$ref").and_then(Value::as_str) else { return schema };
-            let has_others = map.keys().any(|key| key != "$ref" && !SILENT.contains(&key.as_str()));
+            let has_others = map.iter().any(|(key, value)| key != "$ref" && asks(key, value));
             match self.root.pointer(&target[1..]) {
                 Some(target) if self.draft == 0 || !has_others => schema = target,
                 _ => return schema,
@@ -39,7 +39,8 @@ impl<'s> Schema<'s> {
     /// The plain subschema at a place, if it is plain.
     fn plain(self, schema: &'s Value) -> Option<Plain<'s>> {
         let map = self.follow(schema).as_object()?;
-        let has_other = IN_PLACE.iter().chain(&NOT_PLAIN).any(|key| map.contains_key(*key));
+        let has_other =
+            IN_PLACE.iter().chain(&NOT_PLAIN).any(|key| map.get(*key).is_some_and(|value| asks(key, value)));
         (!has_other).then_some(Plain { map, draft: self.draft })
     }
 
@@ -157,7 +158,26 @@ impl<'s> Plain<'s> {
 fn says_something(schema: &Value) -> bool {
     match schema {
         Value::Bool(accepts) => !accepts,
-        Value::Object(map) => map.keys().any(|key| !SILENT.contains(&key.as_str())),
+        Value::Object(map) => map.iter().any(|(key, value)| asks(key, value)),
         _ => true,
     }
+}
+
+/// Whether a keyword asks anything.
+fn asks(key: &str, value: &Value) -> bool {
+    let is_nothing = match value {
+        Value::Object(map) => {
+            map.is_empty()
+                && matches!(
+                    key,
+                    "properties" | "patternProperties" | "dependentSchemas" | "dependentRequired" | "dependencies"
+                )
+        }
+        Value::Array(list) => list.is_empty() && key == "required",
+        Value::Number(number) => {
+            number.as_u64() == Some(0) && matches!(key, "minLength" | "minItems" | "minProperties")
+        }
+        _ => false,
+    };
+    !is_nothing && !SILENT.contains(&key)
 }
