@@ -17,6 +17,7 @@
 
 mod check;
 mod codes;
+pub mod diff;
 mod entry;
 mod examples;
 mod json;

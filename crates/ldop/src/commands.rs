@@ -8,6 +8,7 @@ pub mod init;
 pub mod pki;
 pub mod publish;
 pub mod registry;
+pub mod schema;
 pub mod serve;
 pub mod status;
 pub mod subscribe;
@@ -37,6 +38,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Init(args) => init::run(&context, &args),
         Command::Check(args) => check::run(&context, &args),
         Command::Impact(args) => impact::run(&context, &args),
+        Command::Schema(args) => schema::run(&context, args),
         Command::Pki(args) => pki::run(&context, &args),
         Command::Registry(args) => registry::run(&context, &args),
         Command::Apply(args) => wait(apply::run(&context, args)),

@@ -163,6 +163,43 @@ fn check_can_look_at_definitions_or_a_client_alone() {
 }
 
 #[test]
+fn schema_diff_tells_every_difference_and_refuses_what_is_not_proven() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("writable");
+    let ldop = |arguments: &[&str]| ldop(folder.path(), arguments);
+    write("old.json", r#"{"type": "object", "properties": {"name": {"type": "string", "maxLength": 50}}}"#);
+    write("new.json", r#"{"type": "object", "properties": {"name": {"type": "string", "maxLength": 20}}}"#);
+
+    let output = ldop(&["schema", "diff", "old.json", "new.json"]);
+    exits(&output, 1);
+    let text = out(&output);
+    assert!(text.contains("MAX_LENGTH_DECREASED") && text.contains("INCOMPATIBLE"), "{text}");
+    assert!(text.contains("giảm độ dài tối đa") && text.contains("the greatest length was lowered"), "{text}");
+    assert!(text.ends_with("not compatible (BACKWARD, STRICT): 1 difference, 1 in the way\n"), "{text}");
+
+    let arguments = ["schema", "diff", "old.json", "new.json", "--mode", "forward", "--policy", "lenient"];
+    let output = ldop(&[&arguments[..], &["--output", "json"]].concat());
+    exits(&output, 0);
+    let json: Value = serde_json::from_slice(&output.stdout).expect("one document");
+    assert_eq!(
+        (&json["compatible"], &json["mode"], &json["policy"]),
+        (&true.into(), &"FORWARD".into(), &"LENIENT".into())
+    );
+    assert_eq!(json["differences"][0]["pointer"], "/properties/name/maxLength");
+    assert_eq!(json["differences"][0]["severity"], "COMPATIBLE");
+    exits(&ldop(&["schema", "diff", "old.json", "old.json", "--mode", "FULL_TRANSITIVE"]), 0);
+
+    write("broken.json", "{\n  \"$ref\": \"https://example.org/x\"\n}");
+    let output = ldop(&["schema", "diff", "old.json", "broken.json"]);
+    exits(&output, 78);
+    assert!(err(&output).contains("broken.json:2:11: /$ref"), "{}", err(&output));
+    exits(&ldop(&["schema", "diff", "old.json", "gone.json"]), 78);
+    exits(&ldop(&["schema", "diff", "old.json"]), 2);
+    exits(&ldop(&["schema", "diff", "old.json", "new.json", "--mode", "SIDEWAYS"]), 2);
+    exits(&ldop(&["schema", "diff", "old.json", "new.json", "--registered", "x"]), 2);
+}
+
+#[test]
 fn pki_issues_what_show_tells_and_overwrites_nothing_unasked() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let ldop = |arguments: &[&str]| ldop(folder.path(), arguments);
@@ -281,10 +318,15 @@ fn help_shows_examples_and_exit_codes() {
     let output = ldop(folder.path(), &["--help"]);
     exits(&output, 0);
     assert!(out(&output).contains("Exit codes:") && out(&output).contains("ldop init province"));
-    for command in ["init", "check", "apply", "publish", "subscribe", "status", "exchange", "pki"] {
+    for command in ["init", "check", "apply", "publish", "subscribe", "status", "exchange", "pki", "schema"] {
         let output = ldop(folder.path(), &[command, "--help"]);
         exits(&output, 0);
         assert!(out(&output).contains("Examples:"), "{command}");
+    }
+    for command in ["diff"] {
+        let output = ldop(folder.path(), &["schema", command, "--help"]);
+        exits(&output, 0);
+        assert!(out(&output).contains("Examples:"), "schema {command}");
     }
     exits(&ldop(folder.path(), &["aply"]), 2);
     assert!(err(&ldop(folder.path(), &["aply"])).contains("'apply'"));

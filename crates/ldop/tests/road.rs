@@ -226,6 +226,32 @@ fn refusals_of_the_hub_end_with_their_reason() {
     assert!(stderr.contains("the hub refused: 1 problem"), "{stderr}");
 }
 
+/// The schema of the communes with one keyword changed, as text.
+fn changed_commune(hub: &Hub, change: impl FnOnce(&mut Value)) -> String {
+    let file = hub.path().join("schemas/records/commune.schema.json");
+    let mut schema: Value = serde_json::from_str(&fs::read_to_string(file).expect("made")).expect("JSON");
+    change(&mut schema);
+    schema.to_string()
+}
+
+#[test]
+fn schemas_live_by_the_command_line() {
+    let hub = Hub::start();
+    hub.json(&[&["apply", "schemas"]], 0);
+
+    // Compared with what the hub has, as the subject is set.
+    hub.write("narrow.json", &changed_commune(&hub, |schema| schema["properties"]["remark"]["maxLength"] = json!(10)));
+    let diff = hub.json(&[&["schema", "diff", "--registered", "commune", "narrow.json"]], 1);
+    assert_eq!((&diff["mode"], &diff["policy"]), (&json!("BACKWARD"), &json!("STRICT")));
+    assert_eq!(diff["differences"][0]["kind"], "MAX_LENGTH_DECREASED");
+    assert_eq!(diff["differences"][0]["version"], 1);
+    let forward = ["schema", "diff", "--registered", "commune", "narrow.json", "--mode", "FORWARD", "--version", "1"];
+    assert_eq!(hub.json(&[&forward], 0)["compatible"], true);
+    let gone = hub.ldop(&[&["schema", "diff", "--registered", "commune", "narrow.json", "--version", "9"]]);
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&gone.stderr).contains("RESOURCE_NOT_FOUND"));
+}
+
 #[test]
 fn certificates_of_another_authority_are_told_apart() {
     let hub = Hub::start();
