@@ -323,7 +323,7 @@ fn help_shows_examples_and_exit_codes() {
         exits(&output, 0);
         assert!(out(&output).contains("Examples:"), "{command}");
     }
-    for command in ["diff"] {
+    for command in ["diff", "list", "show", "versions", "approve", "deprecate", "retire", "delete", "settings"] {
         let output = ldop(folder.path(), &["schema", command, "--help"]);
         exits(&output, 0);
         assert!(out(&output).contains("Examples:"), "schema {command}");

@@ -250,6 +250,42 @@ fn schemas_live_by_the_command_line() {
     let gone = hub.ldop(&[&["schema", "diff", "--registered", "commune", "narrow.json", "--version", "9"]]);
     assert_eq!(gone.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&gone.stderr).contains("RESOURCE_NOT_FOUND"));
+
+    // Two operators: who registers a version does not approve it.
+    assert!(hub.ldop(&[&["pki", "issue", "--operator", "so-khcn/nguoi-duyet"]]).status.success());
+    let (cert, key) = ("pki/operators/so-khcn/nguoi-duyet.crt", "pki/operators/so-khcn/nguoi-duyet.key");
+    let other = ["--cert", cert, "--key", key];
+    let settings = hub.json(&[&["schema", "settings", "commune", "--approval", "required", "--policy", "lenient"]], 0);
+    assert_eq!((&settings["own"]["approval"], &settings["own"]["policy"]), (&json!("REQUIRED"), &json!("LENIENT")));
+    let settings = hub.json(&[&["schema", "settings", "commune", "--policy", "inherit"]], 0);
+    assert_eq!((&settings["own"]["approval"], &settings["own"]["policy"]), (&json!("REQUIRED"), &Value::Null));
+    assert_eq!(settings["in_force"]["policy"], "STRICT");
+    assert_eq!(hub.json(&[&["schema", "settings"]], 0)["in_force"]["approval"], "NOT_REQUIRED");
+
+    let wider = changed_commune(&hub, |schema| schema["properties"]["remark"]["maxLength"] = json!(400));
+    hub.write("schemas/records/commune.schema.json", &wider);
+    assert_eq!(hub.json(&[&["apply", "schemas"]], 0)["changed"], 1);
+    let shown = hub.json(&[&["schema", "show", "commune", "--version", "2"]], 0);
+    assert_eq!((&shown["state"], &shown["text"]), (&json!("DRAFT"), &json!(wider)));
+    let own = hub.ldop(&[&["schema", "approve", "commune", "2"]]);
+    assert_eq!(own.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&own.stderr).contains("APPROVED_BY_ITS_AUTHOR"));
+    assert_eq!(hub.json(&[&["schema", "approve", "commune", "2"], &other], 0)["state"], "APPROVED");
+    assert_eq!(hub.json(&[&["schema", "deprecate", "commune", "1"]], 0)["state"], "DEPRECATED");
+    assert_eq!(hub.json(&[&["schema", "retire", "commune", "1"]], 0)["state"], "RETIRED");
+    assert_eq!(hub.json(&[&["schema", "delete", "commune", "1"]], 0)["deleted"], true);
+    let numbers = |more: &[&str]| -> Vec<Value> {
+        let versions = hub.json(&[&["schema", "versions", "commune"], more], 0);
+        versions["schemas"].as_array().expect("a list").iter().map(|schema| schema["version"].clone()).collect()
+    };
+    assert_eq!((numbers(&[]), numbers(&["--deleted"])), (vec![json!(2)], vec![json!(1), json!(2)]));
+    assert_eq!(hub.json(&[&["schema", "delete", "commune", "1", "--permanently"]], 0)["state"], Value::Null);
+    assert_eq!(numbers(&["--deleted"]), [json!(2)]);
+    let list = hub.json(&[&["schema", "list"]], 0);
+    let commune = list["schemas"].as_array().expect("a list").iter().find(|schema| schema["name"] == "commune");
+    assert_eq!(commune.expect("listed")["version"], 2);
+    let text = hub.ldop(&[&["schema", "show", "commune"]]);
+    assert_eq!(String::from_utf8_lossy(&text.stdout).trim_end(), wider);
 }
 
 #[test]
