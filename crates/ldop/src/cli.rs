@@ -63,6 +63,8 @@ pub enum Command {
     Impact(commands::impact::Args),
     /// Registers the definitions of a folder at the hub.
     Apply(commands::apply::Args),
+    /// Tells what applying a folder would change, what of it is incompatible, and who must approve.
+    Plan(commands::plan::Args),
     /// Writes, checks, compares, shows and moves schemas.
     Schema(commands::schema::Args),
     /// Publishes the records of a file or of standard input.

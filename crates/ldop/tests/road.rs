@@ -226,6 +226,46 @@ fn refusals_of_the_hub_end_with_their_reason() {
     assert!(stderr.contains("the hub refused: 1 problem"), "{stderr}");
 }
 
+#[test]
+fn a_plan_tells_what_applying_would_do_and_changes_nothing() {
+    let hub = Hub::start();
+    let plan = hub.json(&[&["plan", "schemas"]], 0);
+    assert!(plan["changes"].as_array().is_some_and(|changes| changes.len() > 100));
+    hub.json(&[&["apply", "schemas"]], 0);
+    let head = hub.json(&[&["status"]], 0)["head"].clone();
+    let plan = hub.json(&[&["plan", "schemas"]], 0);
+    assert_eq!((&plan["changes"], &plan["schemas"]), (&json!([]), &json!([])));
+
+    // Wider: compatible, one version more, and the dataset that rests on it.
+    hub.json(&[&["schema", "settings", "commune", "--approval", "required"]], 0);
+    let settled = hub.json(&[&["status"]], 0)["head"].clone();
+    assert_ne!(settled, head);
+    let wider = changed_commune(&hub, |schema| schema["properties"]["remark"]["maxLength"] = json!(400));
+    hub.write("schemas/records/commune.schema.json", &wider);
+    let plan = hub.json(&[&["plan", "schemas"]], 0);
+    assert_eq!(plan["changes"], json!([{ "kind": "schema", "id": "commune", "version": 2, "effect": "changed" }]));
+    let commune = &plan["schemas"][0];
+    assert_eq!((&commune["compatible"], &commune["waits_for_approval"]), (&json!(true), &json!(true)));
+    assert_eq!(commune["differences"][0]["kind"], "MAX_LENGTH_INCREASED");
+    assert_eq!(commune["datasets"], json!(["communes"]));
+
+    // Narrower: refused, with the reason and the place, by plan as by apply.
+    let narrow = changed_commune(&hub, |schema| schema["properties"]["remark"]["maxLength"] = json!(10));
+    hub.write("schemas/records/commune.schema.json", &narrow);
+    let plan = hub.json(&[&["plan", "schemas"]], 1);
+    assert_eq!((&plan["ok"], &plan["schemas"][0]["compatible"]), (&json!(false), &json!(false)));
+    assert_eq!(plan["schemas"][0]["differences"][0]["kind"], "MAX_LENGTH_DECREASED");
+    assert_eq!(plan["problems"][0]["file"], "schemas/records/commune.schema.json");
+    let text = hub.ldop(&[&["plan", "schemas"]]);
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(text.contains("schema commune: NOT compatible with what is registered (BACKWARD, STRICT)"), "{text}");
+    assert!(text.contains("waits for approval, by an operator other than the one who applies"), "{text}");
+    assert_eq!(hub.ldop(&[&["apply", "schemas"]]).status.code(), Some(1));
+    assert_eq!(hub.json(&[&["status"]], 0)["head"], settled, "planning changes nothing");
+    let refused = hub.ldop(&[&["plan", "schemas"], &PROVIDER]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("NOT_AN_OPERATOR"));
+}
+
 /// The schema of the communes with one keyword changed, as text.
 fn changed_commune(hub: &Hub, change: impl FnOnce(&mut Value)) -> String {
     let file = hub.path().join("schemas/records/commune.schema.json");

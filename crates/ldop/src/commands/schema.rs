@@ -2,8 +2,11 @@
 
 mod diff;
 pub mod differences;
+mod lint;
 mod registered;
+mod sarif;
 mod settings;
+mod test;
 pub mod words;
 
 use clap::Subcommand;
@@ -17,6 +20,8 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
+  ldop schema lint
+  ldop schema test
   ldop schema diff commune.v1.json commune.v2.json
   ldop schema list
   ldop schema show commune --version 2
@@ -37,6 +42,10 @@ pub struct Args {
 enum Command {
     /// Tells every difference between two schemas, and whether one may follow the other.
     Diff(diff::Args),
+    /// Finds what is wrong with schemas and what could be better.
+    Lint(lint::Args),
+    /// Runs the accepted and rejected examples beside schemas.
+    Test(test::Args),
     /// Lists the schemas of the hub.
     List(registered::ListArgs),
     /// Shows a version of a schema.
@@ -59,6 +68,8 @@ enum Command {
 pub fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     match args.command {
         Command::Diff(args) => wait(diff::run(context, args)),
+        Command::Lint(args) => lint::run(context, &args),
+        Command::Test(args) => test::run(context, &args),
         Command::List(args) => wait(registered::list(context, args)),
         Command::Show(args) => wait(registered::show(context, args)),
         Command::Versions(args) => wait(registered::versions(context, args)),
