@@ -13,12 +13,20 @@ use ldop_contract::{
         GetExchangeRequest, GetExchangeResponse, PublishRequest, Receipt, Record,
         exchange_service_client::ExchangeServiceClient,
     },
+    registry::v1::{
+        CheckCompatibilityRequest, CheckCompatibilityResponse, GetSchemaRequest, GetSubjectSettingsRequest,
+        GetSubjectSettingsResponse, ListSchemaVersionsRequest, ListSchemasRequest, Schema, SetSubjectSettingsRequest,
+        SubjectSettings,
+    },
 };
 use ldop_types::{DatasetName, ExchangeId, Reason, Stage, TimestampMs};
 use tokio::time::sleep;
 use tonic::{Request, Response, Status, transport::Channel};
 
 use crate::{Client, Error, backoff::Backoff, connection::Node};
+
+/// Entries asked for at once when everything is listed; the most a hub gives.
+const PAGE_SIZE: u32 = 1_000;
 
 impl Client {
     /// Publishes one record and waits for its receipt. Tried again with the same exchange id, so it has one effect.
@@ -100,6 +108,103 @@ impl Client {
             async move { client.get_status(request).await }
         })
         .await
+    }
+
+    /// Compares a schema with the registered versions of its subject. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hub`] with DEFINITION_INVALID for what is no schema, RESOURCE_NOT_FOUND for a version that is not there.
+    pub async fn check_compatibility(
+        &self,
+        request: &CheckCompatibilityRequest,
+    ) -> Result<CheckCompatibilityResponse, Error> {
+        self.call(request, |node, request| {
+            let mut client = self.registry_at(node);
+            async move { client.check_compatibility(request).await }
+        })
+        .await
+    }
+
+    /// Reads a version of a schema; version 0 is the latest.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hub`] with RESOURCE_NOT_FOUND.
+    pub async fn get_schema(&self, name: &str, version: u32) -> Result<Schema, Error> {
+        let response = self
+            .call(&GetSchemaRequest { name: name.to_owned(), version }, |node, request| {
+                let mut client = self.registry_at(node);
+                async move { client.get_schema(request).await }
+            })
+            .await?;
+        response.schema.ok_or_else(|| Status::internal("the hub sent no schema").into())
+    }
+
+    /// Lists the latest version of each schema by name, without texts; asks for page after page.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hub`], [`Error::GaveUp`]
+    pub async fn list_schemas(&self) -> Result<Vec<Schema>, Error> {
+        let (mut schemas, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = ListSchemasRequest { page_size: PAGE_SIZE, page_token };
+            let page = self
+                .call(&request, |node, request| {
+                    let mut client = self.registry_at(node);
+                    async move { client.list_schemas(request).await }
+                })
+                .await?;
+            schemas.extend(page.schemas);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(schemas);
+            }
+        }
+    }
+
+    /// Lists the versions of a schema by number, without texts; softly deleted ones only if asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hub`] with RESOURCE_NOT_FOUND.
+    pub async fn list_schema_versions(&self, name: &str, with_deleted: bool) -> Result<Vec<Schema>, Error> {
+        let response = self
+            .call(&ListSchemaVersionsRequest { name: name.to_owned(), with_deleted }, |node, request| {
+                let mut client = self.registry_at(node);
+                async move { client.list_schema_versions(request).await }
+            })
+            .await?;
+        Ok(response.schemas)
+    }
+
+    /// Reads the settings of a subject, its own and those in force; with an empty name those of all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hub`], [`Error::GaveUp`]
+    pub async fn subject_settings(&self, subject: &str) -> Result<GetSubjectSettingsResponse, Error> {
+        self.call(&GetSubjectSettingsRequest { subject: subject.to_owned() }, |node, request| {
+            let mut client = self.registry_at(node);
+            async move { client.get_subject_settings(request).await }
+        })
+        .await
+    }
+
+    /// Sets the settings of a subject, or of all with an empty name. What is unspecified is inherited.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hub`] with NOT_AN_OPERATOR or DEFINITION_INVALID.
+    pub async fn set_subject_settings(&self, settings: SubjectSettings) -> Result<SubjectSettings, Error> {
+        let response = self
+            .call(&SetSubjectSettingsRequest { settings: Some(settings) }, |node, request| {
+                let mut client = self.registry_at(node);
+                async move { client.set_subject_settings(request).await }
+            })
+            .await?;
+        response.settings.ok_or_else(|| Status::internal("the hub sent no settings").into())
     }
 
     /// Makes an idempotent call, again and again while that can help.

@@ -135,6 +135,10 @@ impl Client {
         CatalogServiceClient::new(self.node().channel).max_decoding_message_size(MESSAGE_LIMIT)
     }
 
+    pub(crate) fn registry_at(&self, node: &Node) -> RegistryServiceClient<Channel> {
+        RegistryServiceClient::new(node.channel.clone()).max_decoding_message_size(MESSAGE_LIMIT)
+    }
+
     pub(crate) fn control(&self, node: &Node) -> ControlServiceClient<Channel> {
         ControlServiceClient::new(node.channel.clone()).max_decoding_message_size(MESSAGE_LIMIT)
     }

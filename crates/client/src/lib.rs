@@ -6,8 +6,9 @@
 //!   sends everything that has no result again, in order and with the same exchange ids, so that each record has one
 //!   effect. [`Client::publish_one`] sends one record and waits for its receipt.
 //! - [`Client::subscriber`] receives the records an agreement grants and resumes where it acknowledged.
-//! - [`Client::get_exchange`], [`Client::status`], [`Client::apply_change_set`] and the generated clients of
-//!   [`Client::registry`] and [`Client::catalog`] do the rest.
+//! - [`Client::get_exchange`], [`Client::status`], [`Client::apply_change_set`], [`Client::check_compatibility`] and the
+//!   calls that read schemas and settings, and the generated clients of [`Client::registry`] and [`Client::catalog`] do
+//!   the rest.
 //!
 //! Memory is bounded by configuration: when a window is full the caller waits. Nothing here prints a record.
 //! What it does not do: keep records on disk. A record that has no receipt yet is the caller's to keep.

@@ -1,40 +1,61 @@
 //! Checks a folder as a whole: ids that stand twice, definitions that do not hold together, references that lead
 //! nowhere, schemas that do not bind, examples that behave otherwise than they say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use ldop_catalog::{Agency, Agreement, Dataset, System};
 use ldop_dictionary::{Binding, CodeList, Dictionary, Element, ElementDefinition, ElementStatus, dictionary::DOMAINS};
-use ldop_schema_registry::{CompiledSchema, SchemaRule};
+use ldop_schema_registry::{CompiledSchema, SchemaFinding, SchemaRule};
 use ldop_types::{ElementId, SystemId};
 
 use crate::{
     References,
+    diff::schema_problem,
     entry::{Entry, Folder, Places},
-    examples,
-    json::locate,
-    reading::{Place, Problems, suggestion},
+    examples::{self, ExampleRun},
+    reading::{Place, Problem, Problems, suggestion},
     schemas::SchemaText,
     walk::Files,
 };
 
-/// Notes everything that is wrong; returns how many examples were run.
+/// What checking found out besides problems and warnings.
+pub(crate) struct Checked {
+    /// What schemas were compiled with.
+    pub dictionary: Dictionary,
+    /// Schemas that compiled, by name.
+    pub compiled: BTreeSet<String>,
+    /// What was found wrong with schemas, and the problem or warning each became.
+    pub findings: Vec<(Problem, SchemaFinding)>,
+    /// Examples that were run.
+    pub examples: Vec<ExampleRun>,
+}
+
+/// Notes everything that is wrong.
 pub(crate) fn check(
     folder: &Folder,
     files: &Files,
     references: References,
     problems: &Problems,
     warnings: &Problems,
-) -> usize {
-    let ids = folder.elements.iter().map(|e| e.definition.id.as_str()).collect();
-    let checker = Checker { folder, ids, references, problems, warnings };
+) -> Checked {
+    let checker = Checker::new(folder, references, problems, warnings);
     checker.duplicates();
     let dictionary = checker.dictionary();
     let schemas = checker.schemas(&dictionary);
     checker.agencies_and_systems();
     checker.datasets(&schemas);
     checker.agreements(&schemas);
-    examples::run(files, &schemas, problems)
+    let examples = examples::run(files, &schemas, problems);
+    let compiled = schemas.iter().filter(|(_, schema)| schema.is_some()).map(|(name, _)| (*name).to_owned()).collect();
+    Checked { dictionary: dictionary.dictionary, compiled, findings: checker.findings.into_inner(), examples }
+}
+
+/// The elements and code lists of a folder; notes what is wrong with them.
+pub(crate) fn dictionary(folder: &Folder, references: References, problems: &Problems) -> Dictionary {
+    Checker::new(folder, references, problems, &Problems::default()).dictionary().dictionary
 }
 
 /// Schemas by name; `None` for one that is there but could not be compiled.
@@ -54,9 +75,15 @@ struct Checker<'f> {
     references: References,
     problems: &'f Problems,
     warnings: &'f Problems,
+    findings: RefCell<Vec<(Problem, SchemaFinding)>>,
 }
 
 impl<'f> Checker<'f> {
+    fn new(folder: &'f Folder, references: References, problems: &'f Problems, warnings: &'f Problems) -> Self {
+        let ids = folder.elements.iter().map(|e| e.definition.id.as_str()).collect();
+        Self { folder, ids, references, problems, warnings, findings: RefCell::default() }
+    }
+
     fn duplicates(&self) {
         fn of<'e, D>(entries: &'e [Entry<D>], id: impl Fn(&D) -> &str, problems: &Problems) {
             let mut seen: BTreeMap<String, &'e Places> = BTreeMap::new();
@@ -216,15 +243,13 @@ impl<'f> Checker<'f> {
                         if unknown && (bound.broken.contains(element) || may_stand_elsewhere) {
                             continue;
                         }
-                        let place = schema.source.place(locate(schema.source.text(), &finding.pointer));
+                        let mut problem = schema_problem(&schema.source, &finding);
                         let known = bound.dictionary.elements().map(|e| e.id().as_str());
-                        let expected = match suggestion(element, known) {
-                            Some(near) if unknown => format!("an element that is; did you mean \"{near}\"?"),
-                            _ => String::new(),
-                        };
-                        let found = format!("{} ({})", finding.message.en, finding.remedy.en);
-                        let key = if finding.pointer.is_empty() { "(root)".to_owned() } else { finding.pointer };
-                        self.problems.note(place, key, found, expected);
+                        if let Some(near) = suggestion(element, known).filter(|_| unknown) {
+                            problem.expected = format!("an element that is; did you mean \"{near}\"?");
+                        }
+                        self.problems.push(problem.clone());
+                        self.findings.borrow_mut().push((problem, finding));
                     }
                     None
                 }
@@ -244,8 +269,10 @@ impl<'f> Checker<'f> {
                 Some(status) if status.binding() == Binding::Discouraged => (self.warnings, ""),
                 _ => (self.problems, ""),
             };
-            let place = schema.source.place(locate(schema.source.text(), &finding.pointer));
-            notes.note(place, finding.pointer, format!("{} ({}){more}", finding.message.en, finding.remedy.en), "");
+            let mut problem = schema_problem(&schema.source, &finding);
+            problem.found.push_str(more);
+            notes.push(problem.clone());
+            self.findings.borrow_mut().push((problem, finding));
         }
     }
 

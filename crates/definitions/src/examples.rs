@@ -33,9 +33,17 @@ struct Expected {
     rule: String,
 }
 
-/// Runs every example; returns how many.
-pub(crate) fn run(files: &Files, schemas: &Schemas<'_>, problems: &Problems) -> usize {
-    let mut run = 0;
+/// An example that was run.
+pub(crate) struct ExampleRun {
+    pub schema: String,
+    pub is_rejected: bool,
+    /// It behaved as it says.
+    pub passed: bool,
+}
+
+/// Runs every example.
+pub(crate) fn run(files: &Files, schemas: &Schemas<'_>, problems: &Problems) -> Vec<ExampleRun> {
+    let mut run = Vec::new();
     let mut parser = Parser::default();
     let mut outcome = Outcome::default();
     for file in &files.examples {
@@ -54,13 +62,15 @@ pub(crate) fn run(files: &Files, schemas: &Schemas<'_>, problems: &Problems) -> 
                 continue;
             }
         };
-        run += 1;
+        let before = problems.len();
         let example = Example { file, schema, source: &source, problems };
         if file.is_rejected {
             example.rejected(&mut parser, &mut outcome)
         } else {
             example.accepted(&mut parser, &mut outcome)
         }
+        let (schema, is_rejected) = (file.schema.clone(), file.is_rejected);
+        run.push(ExampleRun { schema, is_rejected, passed: problems.len() == before });
     }
     run
 }

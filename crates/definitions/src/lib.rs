@@ -13,16 +13,21 @@
 //! key, what stands there and what should. What the hub checks is checked by the same code the hub uses. The order of
 //! the result is that of dependencies and then of ids, so the same folder always gives the same change set.
 //!
+//! [`diff`] compares two schema files, [`lint`] adds advice, [`testing`] tells the examples apart by schema.
+//!
 //! It does no network I/O and knows no state of a hub.
 
 mod check;
 mod codes;
+pub mod diff;
 mod entry;
 mod examples;
 mod json;
 mod kinds;
+pub mod lint;
 pub mod reading;
 mod schemas;
+pub mod testing;
 mod walk;
 mod wire;
 
@@ -59,14 +64,32 @@ pub struct Loaded {
 ///
 /// Everything that is wrong, by file and line.
 pub fn load(folders: &[PathBuf], references: References) -> Result<Loaded, Vec<Problem>> {
+    let examined = examine(folders, references);
+    if examined.problems.is_empty() {
+        Ok(Loaded {
+            changes: wire::changes(&examined.folder),
+            examples: examined.checked.examples.len(),
+            warnings: examined.warnings.into_sorted(),
+        })
+    } else {
+        Err(examined.problems.into_sorted())
+    }
+}
+
+/// Folders as they were read, and what was found out about them.
+struct Examined {
+    files: walk::Files,
+    folder: entry::Folder,
+    checked: check::Checked,
+    problems: Problems,
+    warnings: Problems,
+}
+
+fn examine(folders: &[PathBuf], references: References) -> Examined {
     let problems = Problems::default();
     let files = walk::walk(folders, &problems);
     let folder = entry::Folder::read(&files, &problems);
     let warnings = Problems::default();
-    let examples = check::check(&folder, &files, references, &problems, &warnings);
-    if problems.is_empty() {
-        Ok(Loaded { changes: wire::changes(&folder), examples, warnings: warnings.into_sorted() })
-    } else {
-        Err(problems.into_sorted())
-    }
+    let checked = check::check(&folder, &files, references, &problems, &warnings);
+    Examined { files, folder, checked, problems, warnings }
 }

@@ -9,7 +9,8 @@ use crate::{commands, output::Output};
 const EXIT_CODES: &str = "\
 Exit codes:
     0  done
-    1  the hub refused, in whole or in part (publish: some records; they stand in the refusals file)
+    1  the hub refused, in whole or in part (publish: some records; they stand in the refusals file);
+       schema diff: not compatible
     2  the command line is wrong
     3  no hub could be reached
     4  the audit of a demo failed
@@ -62,6 +63,10 @@ pub enum Command {
     Impact(commands::impact::Args),
     /// Registers the definitions of a folder at the hub.
     Apply(commands::apply::Args),
+    /// Tells what applying a folder would change, what of it is incompatible, and who must approve.
+    Plan(commands::plan::Args),
+    /// Writes, checks, compares, shows and moves schemas.
+    Schema(commands::schema::Args),
     /// Publishes the records of a file or of standard input.
     Publish(commands::publish::Args),
     /// Receives the records of an agreement.

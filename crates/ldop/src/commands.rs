@@ -6,8 +6,10 @@ pub mod exchange;
 pub mod impact;
 pub mod init;
 pub mod pki;
+pub mod plan;
 pub mod publish;
 pub mod registry;
+pub mod schema;
 pub mod serve;
 pub mod status;
 pub mod subscribe;
@@ -37,8 +39,10 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Init(args) => init::run(&context, &args),
         Command::Check(args) => check::run(&context, &args),
         Command::Impact(args) => impact::run(&context, &args),
+        Command::Schema(args) => schema::run(&context, args),
         Command::Pki(args) => pki::run(&context, &args),
         Command::Registry(args) => registry::run(&context, &args),
+        Command::Plan(args) => wait(plan::run(&context, args)),
         Command::Apply(args) => wait(apply::run(&context, args)),
         Command::Publish(args) => wait(publish::run(&context, args)),
         Command::Subscribe(args) => wait(subscribe::run(&context, args)),

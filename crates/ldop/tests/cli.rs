@@ -163,6 +163,131 @@ fn check_can_look_at_definitions_or_a_client_alone() {
 }
 
 #[test]
+fn schema_diff_tells_every_difference_and_refuses_what_is_not_proven() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("writable");
+    let ldop = |arguments: &[&str]| ldop(folder.path(), arguments);
+    write("old.json", r#"{"type": "object", "properties": {"name": {"type": "string", "maxLength": 50}}}"#);
+    write("new.json", r#"{"type": "object", "properties": {"name": {"type": "string", "maxLength": 20}}}"#);
+
+    let output = ldop(&["schema", "diff", "old.json", "new.json"]);
+    exits(&output, 1);
+    let text = out(&output);
+    assert!(text.contains("MAX_LENGTH_DECREASED") && text.contains("INCOMPATIBLE"), "{text}");
+    assert!(text.contains("giảm độ dài tối đa") && text.contains("the greatest length was lowered"), "{text}");
+    assert!(text.ends_with("not compatible (BACKWARD, STRICT): 1 difference, 1 in the way\n"), "{text}");
+
+    let arguments = ["schema", "diff", "old.json", "new.json", "--mode", "forward", "--policy", "lenient"];
+    let output = ldop(&[&arguments[..], &["--output", "json"]].concat());
+    exits(&output, 0);
+    let json: Value = serde_json::from_slice(&output.stdout).expect("one document");
+    assert_eq!(
+        (&json["compatible"], &json["mode"], &json["policy"]),
+        (&true.into(), &"FORWARD".into(), &"LENIENT".into())
+    );
+    assert_eq!(json["differences"][0]["pointer"], "/properties/name/maxLength");
+    assert_eq!(json["differences"][0]["severity"], "COMPATIBLE");
+    exits(&ldop(&["schema", "diff", "old.json", "old.json", "--mode", "FULL_TRANSITIVE"]), 0);
+
+    write("broken.json", "{\n  \"$ref\": \"https://example.org/x\"\n}");
+    let output = ldop(&["schema", "diff", "old.json", "broken.json"]);
+    exits(&output, 78);
+    assert!(err(&output).contains("broken.json:2:11: /$ref"), "{}", err(&output));
+    exits(&ldop(&["schema", "diff", "old.json", "gone.json"]), 78);
+    exits(&ldop(&["schema", "diff", "old.json"]), 2);
+    exits(&ldop(&["schema", "diff", "old.json", "new.json", "--mode", "SIDEWAYS"]), 2);
+    exits(&ldop(&["schema", "diff", "old.json", "new.json", "--registered", "x"]), 2);
+}
+
+#[test]
+fn schema_lint_gives_errors_and_advice_in_three_forms() {
+    let folder = province();
+    let ldop = |arguments: &[&str]| ldop(folder.path(), arguments);
+    let output = ldop(&["schema", "lint"]);
+    exits(&output, 0);
+    assert!(out(&output).contains("0 errors"), "{}", out(&output));
+
+    // Advice alone is no failure.
+    let open =
+        r#"{"type": "object", "properties": {"code": {"type": "string", "x-ldop-element": "address.commune-code"}}}"#;
+    fs::write(folder.path().join("schemas/open.schema.json"), open).expect("writable");
+    let output = ldop(&["schema", "lint", "--output", "json"]);
+    exits(&output, 0);
+    let json: Value = serde_json::from_slice(&output.stdout).expect("one document");
+    let of_open = |json: &Value| -> Vec<Value> {
+        let findings = json["findings"].as_array().expect("a list").iter();
+        findings.filter(|finding| finding["file"] == "schemas/open.schema.json").map(|f| f["rule"].clone()).collect()
+    };
+    assert_eq!(of_open(&json), ["ADVICE_NOTHING_REQUIRED", "ADVICE_NO_EXAMPLE", "ADVICE_OPEN_CONTENT"]);
+    let first = &json["findings"][0];
+    assert!(first["message"]["vi"].is_string() && first["remedy"]["en"].is_string(), "{first}");
+
+    // An error is told with its rule and line, and nothing else of the folder changes.
+    let broken = "{\"type\": \"object\",\n \"properties\": {\n  \"x\": {\"type\": \"string\"}}}";
+    fs::write(folder.path().join("schemas/không ràng buộc.schema.json"), broken).expect("writable");
+    fs::write(folder.path().join("schemas/open.schema.json"), broken).expect("writable");
+    let output = ldop(&["schema", "lint", "--format", "sarif"]);
+    exits(&output, 78);
+    let json: Value = serde_json::from_slice(&output.stdout).expect("one document");
+    assert_eq!(json["version"], "2.1.0");
+    let run = &json["runs"][0];
+    assert_eq!(run["tool"]["driver"]["name"], "ldop");
+    let rules = run["tool"]["driver"]["rules"].as_array().expect("a list");
+    let results = run["results"].as_array().expect("a list");
+    for result in results {
+        let index = usize::try_from(result["ruleIndex"].as_u64().expect("a number")).expect("small");
+        assert_eq!(rules[index]["id"], result["ruleId"]);
+        assert!(matches!(result["level"].as_str(), Some("error" | "warning")), "{result}");
+        assert!(result["message"]["text"].as_str().is_some_and(|text| !text.is_empty()), "{result}");
+        let place = &result["locations"][0]["physicalLocation"];
+        assert!(place["region"]["startLine"].as_u64() > Some(0), "{result}");
+        assert!(place["artifactLocation"]["uri"].as_str().is_some_and(|uri| uri.is_ascii()), "{result}");
+    }
+    let of = |uri: &str, rule: &str| {
+        let is =
+            |r: &&Value| r["ruleId"] == rule && r["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == uri;
+        results.iter().find(is).map(|result| (result["level"].clone(), result["locations"][0].clone()))
+    };
+    let (level, place) = of("schemas/open.schema.json", "SCHEMA_UNBOUND").expect("told");
+    assert_eq!((level, &place["physicalLocation"]["region"]["startLine"]), ("error".into(), &3.into()));
+    let misnamed = "schemas/kh%C3%B4ng%20r%C3%A0ng%20bu%E1%BB%99c.schema.json";
+    assert!(of(misnamed, "DEFINITION").is_some(), "{json:#}");
+}
+
+#[test]
+fn schema_test_counts_the_examples_of_each_schema() {
+    let folder = province();
+    let ldop = |arguments: &[&str]| ldop(folder.path(), arguments);
+    let tests = |code: i32| -> Value {
+        let output = ldop(&["schema", "test", "--output", "json"]);
+        exits(&output, code);
+        serde_json::from_slice(&output.stdout).expect("one document")
+    };
+    let of = |json: &Value, name: &str| -> Value {
+        let schemas = json["schemas"].as_array().expect("a list");
+        schemas.iter().find(|schema| schema["name"] == name).expect("listed").clone()
+    };
+    let right = of(&tests(0), "business");
+    assert_eq!((&right["compiled"], &right["accepted"]["failed"]), (&true.into(), &0.into()));
+    assert!(right["accepted"]["run"].as_u64() > Some(2) && right["rejected"]["run"].as_u64() > Some(5), "{right}");
+
+    let example = folder.path().join("schemas/records/business.accepted/empty.json");
+    fs::write(&example, "{}").expect("writable");
+    fs::write(folder.path().join("schemas/records/commune.schema.json"), "{\"$ref\": \"x\"}").expect("writable");
+    let wrong = tests(78);
+    assert_eq!(of(&wrong, "business")["accepted"]["failed"], 1);
+    assert_eq!(of(&wrong, "business")["rejected"], right["rejected"]);
+    assert_eq!(of(&wrong, "commune")["compiled"], false);
+    let text = out(&ldop(&["schema", "test"]));
+    assert!(text.contains("1 failed") && text.contains("not compiled"), "{text}");
+    assert!(
+        text.contains("business.accepted/empty.json:1:1: business /tax_id: the record is rejected: REQUIRED"),
+        "{text}"
+    );
+    exits(&ldop(&["schema", "test", "gone"]), 78);
+}
+
+#[test]
 fn pki_issues_what_show_tells_and_overwrites_nothing_unasked() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let ldop = |arguments: &[&str]| ldop(folder.path(), arguments);
@@ -281,10 +406,17 @@ fn help_shows_examples_and_exit_codes() {
     let output = ldop(folder.path(), &["--help"]);
     exits(&output, 0);
     assert!(out(&output).contains("Exit codes:") && out(&output).contains("ldop init province"));
-    for command in ["init", "check", "apply", "publish", "subscribe", "status", "exchange", "pki"] {
+    for command in ["init", "check", "apply", "publish", "subscribe", "status", "exchange", "pki", "schema", "plan"] {
         let output = ldop(folder.path(), &[command, "--help"]);
         exits(&output, 0);
         assert!(out(&output).contains("Examples:"), "{command}");
+    }
+    for command in
+        ["lint", "test", "diff", "list", "show", "versions", "approve", "deprecate", "retire", "delete", "settings"]
+    {
+        let output = ldop(folder.path(), &["schema", command, "--help"]);
+        exits(&output, 0);
+        assert!(out(&output).contains("Examples:"), "schema {command}");
     }
     exits(&ldop(folder.path(), &["aply"]), 2);
     assert!(err(&ldop(folder.path(), &["aply"])).contains("'apply'"));

@@ -227,6 +227,108 @@ fn refusals_of_the_hub_end_with_their_reason() {
 }
 
 #[test]
+fn a_plan_tells_what_applying_would_do_and_changes_nothing() {
+    let hub = Hub::start();
+    let plan = hub.json(&[&["plan", "schemas"]], 0);
+    assert!(plan["changes"].as_array().is_some_and(|changes| changes.len() > 100));
+    hub.json(&[&["apply", "schemas"]], 0);
+    let head = hub.json(&[&["status"]], 0)["head"].clone();
+    let plan = hub.json(&[&["plan", "schemas"]], 0);
+    assert_eq!((&plan["changes"], &plan["schemas"]), (&json!([]), &json!([])));
+
+    // Wider: compatible, one version more, and the dataset that rests on it.
+    hub.json(&[&["schema", "settings", "commune", "--approval", "required"]], 0);
+    let settled = hub.json(&[&["status"]], 0)["head"].clone();
+    assert_ne!(settled, head);
+    let wider = changed_commune(&hub, |schema| schema["properties"]["remark"]["maxLength"] = json!(400));
+    hub.write("schemas/records/commune.schema.json", &wider);
+    let plan = hub.json(&[&["plan", "schemas"]], 0);
+    assert_eq!(plan["changes"], json!([{ "kind": "schema", "id": "commune", "version": 2, "effect": "changed" }]));
+    let commune = &plan["schemas"][0];
+    assert_eq!((&commune["compatible"], &commune["waits_for_approval"]), (&json!(true), &json!(true)));
+    assert_eq!(commune["differences"][0]["kind"], "MAX_LENGTH_INCREASED");
+    assert_eq!(commune["datasets"], json!(["communes"]));
+
+    // Narrower: refused, with the reason and the place, by plan as by apply.
+    let narrow = changed_commune(&hub, |schema| schema["properties"]["remark"]["maxLength"] = json!(10));
+    hub.write("schemas/records/commune.schema.json", &narrow);
+    let plan = hub.json(&[&["plan", "schemas"]], 1);
+    assert_eq!((&plan["ok"], &plan["schemas"][0]["compatible"]), (&json!(false), &json!(false)));
+    assert_eq!(plan["schemas"][0]["differences"][0]["kind"], "MAX_LENGTH_DECREASED");
+    assert_eq!(plan["problems"][0]["file"], "schemas/records/commune.schema.json");
+    let text = hub.ldop(&[&["plan", "schemas"]]);
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(text.contains("schema commune: NOT compatible with what is registered (BACKWARD, STRICT)"), "{text}");
+    assert!(text.contains("waits for approval, by an operator other than the one who applies"), "{text}");
+    assert_eq!(hub.ldop(&[&["apply", "schemas"]]).status.code(), Some(1));
+    assert_eq!(hub.json(&[&["status"]], 0)["head"], settled, "planning changes nothing");
+    let refused = hub.ldop(&[&["plan", "schemas"], &PROVIDER]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("NOT_AN_OPERATOR"));
+}
+
+/// The schema of the communes with one keyword changed, as text.
+fn changed_commune(hub: &Hub, change: impl FnOnce(&mut Value)) -> String {
+    let file = hub.path().join("schemas/records/commune.schema.json");
+    let mut schema: Value = serde_json::from_str(&fs::read_to_string(file).expect("made")).expect("JSON");
+    change(&mut schema);
+    schema.to_string()
+}
+
+#[test]
+fn schemas_live_by_the_command_line() {
+    let hub = Hub::start();
+    hub.json(&[&["apply", "schemas"]], 0);
+
+    // Compared with what the hub has, as the subject is set.
+    hub.write("narrow.json", &changed_commune(&hub, |schema| schema["properties"]["remark"]["maxLength"] = json!(10)));
+    let diff = hub.json(&[&["schema", "diff", "--registered", "commune", "narrow.json"]], 1);
+    assert_eq!((&diff["mode"], &diff["policy"]), (&json!("BACKWARD"), &json!("STRICT")));
+    assert_eq!(diff["differences"][0]["kind"], "MAX_LENGTH_DECREASED");
+    assert_eq!(diff["differences"][0]["version"], 1);
+    let forward = ["schema", "diff", "--registered", "commune", "narrow.json", "--mode", "FORWARD", "--version", "1"];
+    assert_eq!(hub.json(&[&forward], 0)["compatible"], true);
+    let gone = hub.ldop(&[&["schema", "diff", "--registered", "commune", "narrow.json", "--version", "9"]]);
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&gone.stderr).contains("RESOURCE_NOT_FOUND"));
+
+    // Two operators: who registers a version does not approve it.
+    assert!(hub.ldop(&[&["pki", "issue", "--operator", "so-khcn/nguoi-duyet"]]).status.success());
+    let (cert, key) = ("pki/operators/so-khcn/nguoi-duyet.crt", "pki/operators/so-khcn/nguoi-duyet.key");
+    let other = ["--cert", cert, "--key", key];
+    let settings = hub.json(&[&["schema", "settings", "commune", "--approval", "required", "--policy", "lenient"]], 0);
+    assert_eq!((&settings["own"]["approval"], &settings["own"]["policy"]), (&json!("REQUIRED"), &json!("LENIENT")));
+    let settings = hub.json(&[&["schema", "settings", "commune", "--policy", "inherit"]], 0);
+    assert_eq!((&settings["own"]["approval"], &settings["own"]["policy"]), (&json!("REQUIRED"), &Value::Null));
+    assert_eq!(settings["in_force"]["policy"], "STRICT");
+    assert_eq!(hub.json(&[&["schema", "settings"]], 0)["in_force"]["approval"], "NOT_REQUIRED");
+
+    let wider = changed_commune(&hub, |schema| schema["properties"]["remark"]["maxLength"] = json!(400));
+    hub.write("schemas/records/commune.schema.json", &wider);
+    assert_eq!(hub.json(&[&["apply", "schemas"]], 0)["changed"], 1);
+    let shown = hub.json(&[&["schema", "show", "commune", "--version", "2"]], 0);
+    assert_eq!((&shown["state"], &shown["text"]), (&json!("DRAFT"), &json!(wider)));
+    let own = hub.ldop(&[&["schema", "approve", "commune", "2"]]);
+    assert_eq!(own.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&own.stderr).contains("APPROVED_BY_ITS_AUTHOR"));
+    assert_eq!(hub.json(&[&["schema", "approve", "commune", "2"], &other], 0)["state"], "APPROVED");
+    assert_eq!(hub.json(&[&["schema", "deprecate", "commune", "1"]], 0)["state"], "DEPRECATED");
+    assert_eq!(hub.json(&[&["schema", "retire", "commune", "1"]], 0)["state"], "RETIRED");
+    assert_eq!(hub.json(&[&["schema", "delete", "commune", "1"]], 0)["deleted"], true);
+    let numbers = |more: &[&str]| -> Vec<Value> {
+        let versions = hub.json(&[&["schema", "versions", "commune"], more], 0);
+        versions["schemas"].as_array().expect("a list").iter().map(|schema| schema["version"].clone()).collect()
+    };
+    assert_eq!((numbers(&[]), numbers(&["--deleted"])), (vec![json!(2)], vec![json!(1), json!(2)]));
+    assert_eq!(hub.json(&[&["schema", "delete", "commune", "1", "--permanently"]], 0)["state"], Value::Null);
+    assert_eq!(numbers(&["--deleted"]), [json!(2)]);
+    let list = hub.json(&[&["schema", "list"]], 0);
+    let commune = list["schemas"].as_array().expect("a list").iter().find(|schema| schema["name"] == "commune");
+    assert_eq!(commune.expect("listed")["version"], 2);
+    let text = hub.ldop(&[&["schema", "show", "commune"]]);
+    assert_eq!(String::from_utf8_lossy(&text.stdout).trim_end(), wider);
+}
+
+#[test]
 fn certificates_of_another_authority_are_told_apart() {
     let hub = Hub::start();
     let init = hub.ldop(&[&["pki", "init", "--dir", "other"]]);

@@ -77,13 +77,20 @@ fn parse_hash(text: &str) -> Result<Hash, String> {
 }
 
 /// Changes with their places.
-type Located = Vec<(Place, Change)>;
+pub(super) type Located = Vec<(Place, Change)>;
 
 /// What was applied.
 #[derive(Default)]
-struct Applied {
+pub(super) struct Applied {
     results: Vec<ChangeResult>,
     head: Option<(u64, Vec<u8>)>,
+}
+
+impl Applied {
+    /// What became of each resource.
+    pub(super) fn into_results(self) -> Vec<ChangeResult> {
+        self.results
+    }
 }
 
 /// Runs the command.
@@ -132,7 +139,8 @@ pub async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-async fn apply(client: &Client, set: Located, based_on: &[u8], dry_run: bool) -> Result<Applied, Failure> {
+/// Sends a change set; a dry run changes nothing.
+pub(super) async fn apply(client: &Client, set: Located, based_on: &[u8], dry_run: bool) -> Result<Applied, Failure> {
     let (places, changes): (Vec<Place>, Vec<Change>) = set.into_iter().unzip();
     let request = ApplyChangeSetRequest {
         change_id: Uuid::now_v7().as_bytes().to_vec(),
@@ -169,7 +177,7 @@ fn located(error: ClientError, places: &[Place]) -> Failure {
 }
 
 /// Cuts changes into sets the hub takes, keeping their order.
-fn split(changes: Located) -> Result<Vec<Located>, Vec<Problem>> {
+pub(super) fn split(changes: Located) -> Result<Vec<Located>, Vec<Problem>> {
     let mut sets: Vec<Located> = Vec::new();
     let mut bytes = 0;
     let mut problems = Vec::new();
@@ -206,16 +214,7 @@ fn tell(output: Output, applied: &Applied, args: &Args) {
     let unchanged = count(ChangeEffect::Unchanged);
     match output {
         Output::Text => {
-            let mut table = output::table(&["effect", "kind", "id", "version"]);
-            let shown = applied.results.iter().filter(|r| args.all || r.effect() != ChangeEffect::Unchanged);
-            let mut rows = 0;
-            for result in shown {
-                table.add_row([word(result.effect()), &result.kind, &result.id, &result.version.to_string()]);
-                rows += 1;
-            }
-            if rows > 0 {
-                output::line(table);
-            }
+            table(&applied.results, args.all);
             let would = if args.dry_run { "would be " } else { "" };
             output::line(format_args!("{created} {would}created, {changed} {would}changed, {unchanged} unchanged"));
             if let Some((sequence, hash)) = &applied.head {
@@ -238,11 +237,24 @@ fn tell(output: Output, applied: &Applied, args: &Args) {
     }
 }
 
+/// Writes what became of each resource; those that stand already only if asked for.
+pub(super) fn table(results: &[ChangeResult], all: bool) {
+    let mut table = output::table(&["effect", "kind", "id", "version"]);
+    let shown: Vec<_> = results.iter().filter(|r| all || r.effect() != ChangeEffect::Unchanged).collect();
+    for result in &shown {
+        table.add_row([word(result.effect()), &result.kind, &result.id, &result.version.to_string()]);
+    }
+    if !shown.is_empty() {
+        output::line(table);
+    }
+}
+
 fn counted_events(sequence: u64) -> String {
     counted(usize::try_from(sequence).unwrap_or(usize::MAX), "event")
 }
 
-fn word(effect: ChangeEffect) -> &'static str {
+/// The word of an effect.
+pub(super) fn word(effect: ChangeEffect) -> &'static str {
     match effect {
         ChangeEffect::Created => "created",
         ChangeEffect::Changed => "changed",

@@ -71,6 +71,19 @@ fn check_config(file: &Path) -> Vec<Problem> {
     }
 }
 
+/// The folders that were named, or the folder schemas beside the configuration or here.
+///
+/// # Errors
+///
+/// [`Failure::Usage`] where none was named and there is none.
+pub(super) fn definition_dirs(context: &Context, named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let dirs = if named.is_empty() { default_dirs(context.config_file().as_deref()) } else { named.to_vec() };
+    if dirs.is_empty() {
+        return Err(Failure::Usage("there is no folder schemas here, and none was named".to_owned()));
+    }
+    Ok(dirs)
+}
+
 fn default_dirs(config: Option<&Path>) -> Vec<PathBuf> {
     let folder = config.and_then(Path::parent).unwrap_or(Path::new(""));
     let schemas = folder.join("schemas");
