@@ -13,15 +13,18 @@
 //! key, what stands there and what should. What the hub checks is checked by the same code the hub uses. The order of
 //! the result is that of dependencies and then of ids, so the same folder always gives the same change set.
 //!
-//! [`diff`] compares two schema files, [`lint`] adds advice, [`testing`] tells the examples apart by schema.
+//! [`diff`] compares two schema files, [`lint`] adds advice, [`testing`] tells the examples apart by schema,
+//! [`draft`] writes schemas from elements, [`infer`] from sample records.
 //!
 //! It does no network I/O and knows no state of a hub.
 
 mod check;
 mod codes;
 pub mod diff;
+pub mod draft;
 mod entry;
 mod examples;
+pub mod infer;
 mod json;
 mod kinds;
 pub mod lint;
@@ -34,6 +37,7 @@ mod wire;
 use std::path::PathBuf;
 
 use ldop_contract::control::v1::Change;
+use ldop_dictionary::Dictionary;
 
 use reading::{Place, Problem, Problems};
 
@@ -74,6 +78,20 @@ pub fn load(folders: &[PathBuf], references: References) -> Result<Loaded, Vec<P
     } else {
         Err(examined.problems.into_sorted())
     }
+}
+
+/// Reads the elements and code lists of folders, whatever else stands there.
+///
+/// # Errors
+///
+/// Everything wrong with the files they stand in, by file and line.
+pub fn dictionary(folders: &[PathBuf]) -> Result<Dictionary, Vec<Problem>> {
+    let problems = Problems::default();
+    let mut files = walk::walk(folders, &Problems::default());
+    files.schemas.clear();
+    let folder = entry::Folder::read(&files, &problems);
+    let dictionary = check::dictionary(&folder, References::Within, &problems);
+    if problems.is_empty() { Ok(dictionary) } else { Err(problems.into_sorted()) }
 }
 
 /// Folders as they were read, and what was found out about them.

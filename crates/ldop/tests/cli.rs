@@ -288,6 +288,114 @@ fn schema_test_counts_the_examples_of_each_schema() {
 }
 
 #[test]
+fn schema_new_writes_what_lint_and_check_take() {
+    let folder = province();
+    let ldop = |arguments: &[&str]| ldop(folder.path(), arguments);
+    let fields = [
+        "--field=personal_id=person.personal-id",
+        "--field=full_name=person.full-name",
+        "--field=home.commune_code=address.commune-code",
+        "--field=home.longitude=geography.longitude",
+        "--field=children[].full_name=person.full-name",
+        "--field=remarks[]=reference.remark",
+    ];
+    let new = |more: &[&str]| ldop(&[&["schema", "new", "--name", "resident"], &fields[..], more].concat());
+    let output = new(&["--required", "full_name,home.commune_code", "--key", "personal_id"]);
+    exits(&output, 0);
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let name = &json["properties"]["full_name"];
+    assert_eq!((&name["title"], &name["x-ldop-element"]), (&"Họ và tên".into(), &"person.full-name".into()));
+    assert_eq!(name.as_object().map(serde_json::Map::len), Some(2), "nothing of the element is repeated: {name}");
+    assert_eq!(json["properties"]["home"]["properties"]["longitude"]["type"], "number");
+    assert_eq!(json["required"], serde_json::json!(["personal_id", "full_name"]));
+    assert_eq!(json["properties"]["home"]["required"], serde_json::json!(["commune_code"]));
+    let items = &json["properties"]["children"]["items"];
+    assert_eq!((&items["additionalProperties"], &json["additionalProperties"]), (&false.into(), &false.into()));
+    assert!(err(&output).contains("key_fields = [\"personal_id\"]"), "{}", err(&output));
+
+    // What is written is right, enforces its elements, and is not written over.
+    exits(&new(&["--required", "full_name", "--write"]), 0);
+    exits(&new(&["--write"]), 73);
+    let records = folder.path().join("schemas/records");
+    fs::create_dir(records.join("resident.accepted")).expect("writable");
+    fs::create_dir(records.join("resident.rejected")).expect("writable");
+    let accepted = r#"{"full_name": "Đặng Quốc Bảo", "home": {"longitude": 109.2}, "remarks": ["Thử"]}"#;
+    fs::write(records.join("resident.accepted/one.json"), accepted).expect("writable");
+    let rejected = r#"{"record": {"full_name": 3, "home": {"longitude": 200}, "x": 1}, "expect": [
+        {"pointer": "/full_name", "rule": "TYPE"}, {"pointer": "/home/longitude", "rule": "MAXIMUM"},
+        {"pointer": "", "rule": "NOT_PERMITTED"}]}"#;
+    fs::write(records.join("resident.rejected/two.json"), rejected).expect("writable");
+    exits(&ldop(&["check", "schemas"]), 0);
+    let lint = ldop(&["schema", "lint"]);
+    exits(&lint, 0);
+    assert!(!out(&lint).contains("resident.schema.json"), "{}", out(&lint));
+
+    // Everything wrong with a request is said at once.
+    let arguments =
+        ["schema", "new", "--name", "Resident", "--field", "a=person.full-nam", "--field", "a.b=person.sex"];
+    let output = ldop(&arguments);
+    exits(&output, 2);
+    let text = err(&output);
+    assert!(text.contains("did you mean \"person.full-name\"?") && text.contains("is not a schema name"), "{text}");
+    exits(&new(&["--required", "nothing"]), 2);
+    exits(&new(&["--key", "home.commune_code"]), 2);
+    exits(&new(&["--field", "full_name=person.full-name"]), 2);
+    exits(&ldop(&["schema", "new", "--name", "x", "--field", "a"]), 2);
+}
+
+#[test]
+fn schema_infer_proposes_elements_by_name_and_content_and_shows_no_value() {
+    let folder = province();
+    let ldop = |arguments: &[&str]| ldop(folder.path(), arguments);
+    let infer = |arguments: &[&str]| -> Value {
+        let output = ldop(&[&["schema", "infer", "--output", "json"], arguments].concat());
+        exits(&output, 0);
+        assert!(!out(&output).contains("052079004561") && !out(&output).contains("Quốc"), "{}", out(&output));
+        serde_json::from_slice(&output.stdout).expect("one document")
+    };
+    let field = |json: &Value, name: &str| -> Value {
+        let fields = json["fields"].as_array().expect("a list");
+        fields.iter().find(|field| field["field"] == name).unwrap_or_else(|| panic!("{name}: {json:#}")).clone()
+    };
+    let csv =
+        "HoVaTen,cot_1,so_luong,noi_o.ma_xa\nĐặng Quốc Bảo,052079004561,3,21583\nNguyễn Thị Hoa,052079004561,,23575\n";
+    fs::write(folder.path().join("Cư dân.csv"), csv).expect("writable");
+    exits(&ldop(&["schema", "infer", "Cư dân.csv", "--name", "Cư dân"]), 2);
+    let json = infer(&["Cư dân.csv", "--name", "resident"]);
+    assert_eq!(json["records"], 2);
+    let name = field(&json, "HoVaTen");
+    assert_eq!(name["element"], "person.full-name", "{name}");
+    assert!(name["candidates"][0]["reason"]["en"].as_str().is_some_and(|reason| reason.contains("named like")));
+    // No name says so, but every value passes the rule of an identifier; which one of several, is for people to say.
+    let id = field(&json, "cot_1");
+    assert_eq!(id["element"], Value::Null, "{id}");
+    assert_eq!(id["candidates"][0]["reason"]["en"], "2 of 2 values fit its identifier");
+    assert_eq!(field(&json, "noi_o.ma_xa")["element"], "address.commune-code");
+    let count = field(&json, "so_luong");
+    assert_eq!(
+        (&count["types"], &count["present"], &count["of"]),
+        (&serde_json::json!(["integer"]), &1.into(), &2.into())
+    );
+    assert_eq!(json["schema"]["required"], serde_json::json!(["HoVaTen", "cot_1", "noi_o"]));
+
+    let lines = r#"{"full_name": "Đặng Quốc Bảo", "children": [{"birth_date": "2015-05"}, {"birth_date": "2018-01-02"}], "by_id": {"052079004561": 1}}"#;
+    fs::write(folder.path().join("resident.jsonl"), format!("{lines}\n\n{lines}\n")).expect("writable");
+    let json = infer(&["resident.jsonl"]);
+    assert_eq!((&json["records"], &json["unnamed"]), (&2.into(), &2.into()));
+    let birth = field(&json, "children[].birth_date");
+    assert_eq!((&birth["element"], &birth["present"]), (&"person.birth-date".into(), &4.into()), "{birth}");
+    exits(&ldop(&["schema", "infer", "resident.jsonl", "--write"]), 0);
+    let text = fs::read_to_string(folder.path().join("schemas/records/resident.schema.json")).expect("written");
+    assert!(text.contains("\"x-ldop-element\": \"person.birth-date\""), "{text}");
+
+    fs::write(folder.path().join("broken.jsonl"), "{}\n{\"x\": Quốc}\n").expect("writable");
+    let output = ldop(&["schema", "infer", "broken.jsonl"]);
+    exits(&output, 78);
+    assert!(err(&output).contains("broken.jsonl:2: not a JSON object") && !err(&output).contains("Quốc"));
+    exits(&ldop(&["schema", "infer", "gone.csv"]), 78);
+}
+
+#[test]
 fn pki_issues_what_show_tells_and_overwrites_nothing_unasked() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let ldop = |arguments: &[&str]| ldop(folder.path(), arguments);

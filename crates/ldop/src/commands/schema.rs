@@ -2,7 +2,9 @@
 
 mod diff;
 pub mod differences;
+mod infer;
 mod lint;
+mod new;
 mod registered;
 mod sarif;
 mod settings;
@@ -20,6 +22,7 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
+  ldop schema new --name resident --field full_name=person.full-name --write
   ldop schema lint
   ldop schema test
   ldop schema diff commune.v1.json commune.v2.json
@@ -42,6 +45,10 @@ pub struct Args {
 enum Command {
     /// Tells every difference between two schemas, and whether one may follow the other.
     Diff(diff::Args),
+    /// Writes a schema from elements of the dictionary.
+    New(new::Args),
+    /// Writes a first draft of a schema from sample records.
+    Infer(infer::Args),
     /// Finds what is wrong with schemas and what could be better.
     Lint(lint::Args),
     /// Runs the accepted and rejected examples beside schemas.
@@ -68,6 +75,8 @@ enum Command {
 pub fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     match args.command {
         Command::Diff(args) => wait(diff::run(context, args)),
+        Command::New(args) => new::run(context, args),
+        Command::Infer(args) => infer::run(context, &args),
         Command::Lint(args) => lint::run(context, &args),
         Command::Test(args) => test::run(context, &args),
         Command::List(args) => wait(registered::list(context, args)),
