@@ -173,7 +173,7 @@ pub async fn step(context: &Context, args: MoveArgs, action: SchemaAction) -> Re
     let stands = versions.iter().find(|schema| schema.version == args.number);
     match context.output {
         Output::Text => {
-            let now = stands.map_or_else(|| "gone for good".to_owned(), |schema| state(schema));
+            let now = stands.map_or_else(|| "gone for good".to_owned(), state);
             output::line(format_args!("{} version {}: {now}", args.name, args.number));
         }
         Output::Json => output::json(&json!({
