@@ -37,7 +37,11 @@ mod wire;
 use std::path::PathBuf;
 
 use ldop_contract::control::v1::Change;
+<<<<<<< HEAD
 use ldop_dictionary::Dictionary;
+=======
+use ldop_dictionary::{CodeListDefinition, ElementDefinition};
+>>>>>>> 131b02e (Take the dictionary to and from workbooks and CSV tables, and make a book of it)
 
 use reading::{Place, Problem, Problems};
 
@@ -56,6 +60,10 @@ pub enum References {
 pub struct Loaded {
     /// Resources in order of dependency, each with the place it is defined at.
     pub changes: Vec<(Place, Change)>,
+    /// Elements as they were written, by id.
+    pub elements: Vec<ElementDefinition>,
+    /// Code lists as they were written, by id.
+    pub code_lists: Vec<CodeListDefinition>,
     /// Records beside schemas that were checked and behaved as they say.
     pub examples: usize,
     /// What may stand and should not for long, by file and line.
@@ -72,6 +80,8 @@ pub fn load(folders: &[PathBuf], references: References) -> Result<Loaded, Vec<P
     if examined.problems.is_empty() {
         Ok(Loaded {
             changes: wire::changes(&examined.folder),
+            elements: examined.folder.elements.into_iter().map(|entry| entry.definition).collect(),
+            code_lists: examined.folder.code_lists.into_iter().map(|entry| entry.definition).collect(),
             examples: examined.checked.examples.len(),
             warnings: examined.warnings.into_sorted(),
         })
