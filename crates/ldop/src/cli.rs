@@ -75,6 +75,8 @@ pub enum Command {
     Status(commands::status::Args),
     /// Tells what became of a published record.
     Exchange(commands::exchange::Args),
+    /// Takes the dictionary to and from spreadsheets, and makes a book of it.
+    Dictionary(commands::dictionary::Args),
     /// Makes and shows certificates of a development PKI.
     Pki(commands::pki::Args),
     /// Makes credentials for registry clients that have no certificate.

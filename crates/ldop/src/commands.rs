@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod check;
+pub mod dictionary;
 pub mod exchange;
 pub mod impact;
 pub mod init;
@@ -40,6 +41,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Check(args) => check::run(&context, &args),
         Command::Impact(args) => impact::run(&context, &args),
         Command::Schema(args) => schema::run(&context, args),
+        Command::Dictionary(args) => dictionary::run(&context, &args),
         Command::Pki(args) => pki::run(&context, &args),
         Command::Registry(args) => registry::run(&context, &args),
         Command::Plan(args) => wait(plan::run(&context, args)),

@@ -529,3 +529,32 @@ fn help_shows_examples_and_exit_codes() {
     exits(&ldop(folder.path(), &["aply"]), 2);
     assert!(err(&ldop(folder.path(), &["aply"])).contains("'apply'"));
 }
+
+#[test]
+fn a_dictionary_goes_to_a_spreadsheet_and_back_and_nothing_is_written_over() {
+    let folder = province();
+    for (out_name, imported) in [("dictionary.xlsx", "from-workbook"), ("tables", "from-tables")] {
+        let export = ["dictionary", "export", "schemas", "--out", out_name];
+        exits(&ldop(folder.path(), &export), 0);
+        exits(&ldop(folder.path(), &export), 73);
+        let import = ["--output", "json", "dictionary", "import", out_name, "--out", imported];
+        let told = ldop(folder.path(), &import);
+        exits(&told, 0);
+        let told: Value = serde_json::from_str(&out(&told)).expect("JSON");
+        assert!(told["elements"].as_u64() > Some(200) && told["codes"].as_u64() > Some(1_000), "{told}");
+        exits(&ldop(folder.path(), &import), 73);
+        exits(&ldop(folder.path(), &["check", imported]), 0);
+    }
+    let book = ["dictionary", "book", "schemas", "--out", "book.html"];
+    exits(&ldop(folder.path(), &book), 0);
+    exits(&ldop(folder.path(), &book), 73);
+    assert!(fs::read_to_string(folder.path().join("book.html")).expect("written").contains("element:person.full-name"));
+
+    fs::write(folder.path().join("tables/codes.csv"), "code_list,code,label_vi,valid_to\nxa,1,Một,30/06/2025\n")
+        .expect("written");
+    let wrong = ldop(folder.path(), &["dictionary", "import", "tables", "--out", "wrong"]);
+    exits(&wrong, 78);
+    assert!(err(&wrong).contains("codes.csv:2: valid_to (column 4): \"30/06/2025\" stands here"), "{}", err(&wrong));
+    assert!(err(&wrong).contains("codes.csv:2: code_list (column 1): \"xa\" stands here"), "{}", err(&wrong));
+    assert!(!folder.path().join("wrong").exists(), "nothing is written while a cell is wrong");
+}
