@@ -21,6 +21,7 @@ mod projection;
 mod record;
 mod requests;
 mod schema;
+mod sheets;
 pub mod world;
 
 /// A parser under test.
@@ -45,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "change_set", run: control::change_set, seeds: control::change_set_seeds, short: 2_000 },
     Target { name: "ids", run: ids::run, seeds: ids::seeds, short: 20_000 },
     Target { name: "definitions", run: definitions::run, seeds: definitions::seeds, short: 2_000 },
+    Target { name: "sheets", run: sheets::run, seeds: sheets::seeds, short: 2_000 },
     Target { name: "schema", run: schema::run, seeds: schema::seeds, short: 2_000 },
     Target { name: "compatibility", run: compatibility::run, seeds: compatibility::seeds, short: 2_000 },
     Target { name: "requests", run: requests::run, seeds: requests::seeds, short: 20_000 },
