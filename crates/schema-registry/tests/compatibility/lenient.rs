@@ -7,6 +7,8 @@ const IN_PLACE: [&str; 9] =
 const NOT_PLAIN: [&str; 7] =
     ["enum", "const", "contains", "uniqueItems", "propertyNames", "minProperties", "maxProperties"];
 const SILENT: [&str; 5] = ["$schema", "$defs", "title", "description", "default"];
+/// Say something only beside another keyword, which says that something is asked.
+const BESIDE: [&str; 5] = ["then", "else", "minContains", "maxContains", "additionalItems"];
 
 /// A schema with its root, to follow references.
 #[derive(Clone, Copy)]
@@ -179,5 +181,5 @@ fn asks(key: &str, value: &Value) -> bool {
         }
         _ => false,
     };
-    !is_nothing && !SILENT.contains(&key)
+    !is_nothing && !SILENT.contains(&key) && !BESIDE.contains(&key)
 }
