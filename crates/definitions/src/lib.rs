@@ -37,11 +37,7 @@ mod wire;
 use std::path::PathBuf;
 
 use ldop_contract::control::v1::Change;
-<<<<<<< HEAD
-use ldop_dictionary::Dictionary;
-=======
-use ldop_dictionary::{CodeListDefinition, ElementDefinition};
->>>>>>> 131b02e (Take the dictionary to and from workbooks and CSV tables, and make a book of it)
+use ldop_dictionary::{CodeListDefinition, Dictionary, ElementDefinition};
 
 use reading::{Place, Problem, Problems};
 
