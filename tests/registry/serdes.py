@@ -13,7 +13,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext, Se
 
 from door import arguments
 
-NAME = {"type": "string", "maxLength": 100, "x-ldop-element": "person.full-name"}
+NAME = {"type": "string", "maxLength": 40, "x-ldop-element": "person.full-name"}
 SEX = {"type": "string", "x-ldop-element": "person.sex"}
 
 

@@ -1,6 +1,6 @@
 //! The registry's REST interface: every path and error code, and the Confluent client for Python through a broker.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use ldop_pki::Identity;
@@ -20,7 +20,9 @@ async fn run(script: &str, engine: Engine) -> anyhow::Result<()> {
     let digest: String = Sha256::digest(SECRET.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     let credential =
         format!("[[credential]]\nname = \"connect\"\noperator = \"so-khcn/connect\"\nsecret_sha256 = \"{digest}\"\n");
-    fs::write(world.folder().join("credentials.toml"), credential)?;
+    let file = world.folder().join("credentials.toml");
+    fs::write(&file, credential)?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
     let hub = world.start_with_samples().await?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let (operator, system) = (world.operator_files()?, world.pki().client_files(&Identity::system(PROVIDER)?));

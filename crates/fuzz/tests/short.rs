@@ -129,7 +129,8 @@ fn check(target: &Target) {
         feed(seed, "a seed");
     }
     feed(b"", "the empty input");
-    let mut generator = Generator(target.name.bytes().fold(0_u64, |sum, b| sum.wrapping_mul(31).wrapping_add(u64::from(b))));
+    let mut generator =
+        Generator(target.name.bytes().fold(0_u64, |sum, b| sum.wrapping_mul(31).wrapping_add(u64::from(b))));
     for n in 0..target.short * times() {
         let mut input = seeds[generator.below(seeds.len())].clone();
         for _ in 0..1 + generator.below(6) {

@@ -58,6 +58,8 @@ impl Metrics {
             IntGaugeVec::new(Opts::new("ldop_build_info", "Build and engine; always 1."), &["version", "engine"])?;
         registry.register(Box::new(build.clone()))?;
         build.with_label_values(&[version, engine]).set(1);
+        // There from the start, so that dashboards and alerts see a zero.
+        metrics.registry_requests.with_label_values(&["GET", "/subjects", "200"]);
         for cause in ["tls", "timeout", "limit"] {
             metrics.refused.with_label_values(&[cause]);
         }
