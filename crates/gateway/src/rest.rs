@@ -5,9 +5,9 @@
 //! who may.
 //!
 //! - [`credentials`]: who asks: a client certificate, or a name and secret (HTTP basic).
-//! - [`reply`]: answers and errors as clients expect them.
-//! - [`ask`]: paths, query strings and bodies, parsed once.
-//! - [`subjects`], [`schemas`], [`compatibility`], [`settings`]: the paths.
+//! - `reply`: answers and errors as clients expect them.
+//! - `ask`: paths, query strings and bodies, parsed once.
+//! - `subjects`, `schemas`, `compatibility`, `settings`: the paths.
 //!
 //! Only JSON Schema is spoken; a request for another kind is told so.
 
