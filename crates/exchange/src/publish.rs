@@ -261,6 +261,11 @@ impl Publisher {
         let ready = self.plan.writer.ready();
         tokio::time::timeout_at(deadline.into(), ready).await.map_err(|_| Reason::LogUnavailable)??;
 
+        // A client that was cut sends again on a new stream while the old one may still be at work here. Were another batch
+        // let in between reserving and handing over, its later records could pass earlier ones of the same key. Dropped
+        // behind `reserved`, so that what is given back is free before the next batch looks.
+        let turn = tokio::time::timeout_at(deadline.into(), self.plan.writer.turn()).await;
+        let _turn = turn.map_err(|_| Reason::LogUnavailable)?;
         let now = self.exchange.now();
         let partitions = self.plan.writer.partitions();
         let mut reserved = Lanes::new(Arc::clone(&self.exchange.index), partitions, records.len());

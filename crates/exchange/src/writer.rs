@@ -99,6 +99,7 @@ pub struct TopicWriter {
     ready: Arc<AtomicBool>,
     /// Held while lanes are taken over, so that callers do it once.
     opening: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 struct Lane {
@@ -143,7 +144,7 @@ impl TopicWriter {
                 })
             })
             .collect();
-        Self { shared, spec, lanes, ready, opening: tokio::sync::Mutex::new(()) }
+        Self { shared, spec, lanes, ready, opening: tokio::sync::Mutex::new(()), turn: Arc::default() }
     }
 
     /// Number of partitions.
@@ -181,6 +182,11 @@ impl TopicWriter {
             self.ready.store(false, Ordering::Release);
         }
         Ok(())
+    }
+
+    /// The turn to reserve ids and submit what they belong to: one batch of the topic at a time, in the order of asking.
+    pub async fn turn(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.turn).lock_owned().await
     }
 
     /// Submits records of one partition. The order of calls is the order on the log.
