@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -135,34 +136,38 @@ pub struct Publisher {
 struct Lanes {
     index: Arc<Index>,
     batches: Vec<Batch>,
-    /// Keys of all records, until they are shared out.
-    keys: Vec<u8>,
+}
+
+/// What checking found out about a record, before its id is looked up.
+enum Checked {
+    /// Its id or its frame is no good.
+    Unfit { id: Option<ExchangeId>, reason: Reason },
+    /// It has an id, and this is what its payload came to.
+    Read { id: ExchangeId, event_time: TimestampMs, payload: Result<Fit, Vec<Finding>> },
+}
+
+/// A payload that may go on the log.
+struct Fit {
+    lane: usize,
+    /// Where its key stands in the keys of the batch.
+    record_key: Range<usize>,
+    warnings: Vec<Finding>,
 }
 
 impl Lanes {
-    fn new(index: Arc<Index>, partitions: u32, records: usize) -> Self {
+    fn new(index: Arc<Index>, partitions: u32, records: usize, keys: &Bytes) -> Self {
         // Keys fall evenly, give or take.
         let each = if records == 1 { 0 } else { records / partitions.max(1) as usize * 5 / 4 };
-        let batch = || Batch { records: Vec::with_capacity(each), keys: Bytes::new() };
+        let batch = || Batch { records: Vec::with_capacity(each), keys: keys.clone() };
         let batches = (0..partitions).map(|_| batch()).collect();
-        Self { index, batches, keys: Vec::with_capacity(records * KEY_GUESS) }
+        Self { index, batches }
     }
 
     /// Puts a record into its lane; tells its place there.
-    fn push(&mut self, lane: usize, key: Key, meta: RecordMeta, record_key: &[u8], payload: Bytes) -> usize {
-        let start = self.keys.len();
-        self.keys.extend_from_slice(record_key);
+    fn push(&mut self, lane: usize, record: Outgoing) -> usize {
         let records = &mut self.batches[lane].records;
-        records.push(Outgoing { key, meta, record_key: start..self.keys.len(), payload });
+        records.push(record);
         records.len() - 1
-    }
-
-    /// Gives the keys to the batches; nothing is put in any more.
-    fn share_keys(&mut self) {
-        let keys = Bytes::from(std::mem::take(&mut self.keys));
-        for batch in &mut self.batches {
-            batch.keys = keys.clone();
-        }
     }
 }
 
@@ -255,30 +260,29 @@ impl Publisher {
     pub async fn submit(&mut self, records: Vec<Incoming>) -> Result<Ticket, Reason> {
         let started = Instant::now();
         let deadline = started + self.exchange.config.append_deadline;
-        if self.exchange.control.state().head.sequence != self.plan.sequence {
-            self.plan = plan(&self.exchange, &self.system, &self.dataset, self.stage)?;
-        }
-        let ready = self.plan.writer.ready();
-        tokio::time::timeout_at(deadline.into(), ready).await.map_err(|_| Reason::LogUnavailable)??;
-
         // A client that was cut sends again on a new stream while the old one may still be at work here. Were another batch
-        // let in between reserving and handing over, its later records could pass earlier ones of the same key. Dropped
-        // behind `reserved`, so that what is given back is free before the next batch looks.
-        let turn = tokio::time::timeout_at(deadline.into(), self.plan.writer.turn()).await;
-        let _turn = turn.map_err(|_| Reason::LogUnavailable)?;
-        let now = self.exchange.now();
-        let partitions = self.plan.writer.partitions();
-        let mut reserved = Lanes::new(Arc::clone(&self.exchange.index), partitions, records.len());
-        let mut slots = Vec::with_capacity(records.len());
-        let mut events = Vec::new();
-        for (at, record) in records.into_iter().enumerate() {
-            if at % YIELD_EVERY == YIELD_EVERY - 1 {
-                tokio::task::yield_now().await;
+        // let in between reserving ids and handing over, its later records could pass earlier ones of the same key. So
+        // that is one turn; checking, which takes the time, is not part of it.
+        let (checked, keys, _turn) = loop {
+            if self.exchange.control.state().head.sequence != self.plan.sequence {
+                self.plan = plan(&self.exchange, &self.system, &self.dataset, self.stage)?;
             }
-            slots.push(self.admit(record, now, &mut reserved, &mut events));
-        }
-        reserved.share_keys();
-        self.exchange.metrics.check_seconds(started.elapsed());
+            let ready = self.plan.writer.ready();
+            tokio::time::timeout_at(deadline.into(), ready).await.map_err(|_| Reason::LogUnavailable)??;
+            let (checked, keys) = self.check_all(&records).await;
+            let turn = tokio::time::timeout_at(deadline.into(), self.plan.writer.turn()).await;
+            let turn = turn.map_err(|_| Reason::LogUnavailable)?;
+            if self.exchange.control.state().head.sequence == self.plan.sequence {
+                break (checked, keys, turn);
+            }
+        };
+        let partitions = self.plan.writer.partitions();
+        let mut reserved = Lanes::new(Arc::clone(&self.exchange.index), partitions, records.len(), &keys);
+        let mut events = Vec::new();
+        let now = self.exchange.now();
+        let admitted = records.into_iter().zip(checked);
+        let slots =
+            admitted.map(|(record, found)| self.admit(record, found, now, &mut reserved, &mut events)).collect();
 
         let topic = TopicOf {
             system: self.system.clone(),
@@ -294,6 +298,22 @@ impl Publisher {
         }
         let accepted = self.accepted.clone();
         Ok(Ticket { exchange: Arc::clone(&self.exchange), topic, slots, waits, refusals, deadline, started, accepted })
+    }
+
+    /// Checks records one by one; the keys of all stand in one run of bytes.
+    async fn check_all(&mut self, records: &[Incoming]) -> (Vec<Checked>, Bytes) {
+        let started = Instant::now();
+        let now = self.exchange.now();
+        let mut keys = Vec::with_capacity(records.len() * KEY_GUESS);
+        let mut checked = Vec::with_capacity(records.len());
+        for (at, record) in records.iter().enumerate() {
+            if at % YIELD_EVERY == YIELD_EVERY - 1 {
+                tokio::task::yield_now().await;
+            }
+            checked.push(self.look_at(record, now, &mut keys));
+        }
+        self.exchange.metrics.check_seconds(started.elapsed());
+        (checked, Bytes::from(keys))
     }
 
     async fn hand_over(&self, lane: u32, reserved: &mut Lanes, deadline: Instant) -> Result<Option<Submitted>, Reason> {
@@ -319,22 +339,48 @@ impl Publisher {
         }
     }
 
-    fn admit(&mut self, record: Incoming, now: TimestampMs, lanes: &mut Lanes, events: &mut Vec<Refused>) -> Slot {
+    fn look_at(&mut self, record: &Incoming, now: TimestampMs, keys: &mut Vec<u8>) -> Checked {
         let window = i64::try_from(self.exchange.config.idempotency_window.as_millis()).unwrap_or(i64::MAX);
         let skew = i64::try_from(FUTURE_SKEW.as_millis()).unwrap_or(i64::MAX);
-        let id = match ExchangeId::parse(&record.exchange_id) {
-            Ok(id) if id.time().0 > now.0.saturating_add(skew) => Err((Some(id), Reason::ExchangeIdInvalid)),
-            Ok(id) if id.time().0 < now.0.saturating_sub(window) => Err((Some(id), Reason::ExchangeIdExpired)),
-            Ok(id) if record.event_time.is_err() => Err((Some(id), Reason::EventTimeInvalid)),
-            Ok(id) if record.payload.len() > self.exchange.config.record_bytes => {
-                Err((Some(id), Reason::RecordTooLarge))
-            }
-            Ok(id) => Ok(id),
-            Err(_) => Err((None, Reason::ExchangeIdInvalid)),
+        let Ok(id) = ExchangeId::parse(&record.exchange_id) else {
+            return Checked::Unfit { id: None, reason: Reason::ExchangeIdInvalid };
         };
-        let id = match id {
-            Ok(id) => id,
-            Err((id, reason)) => return self.refuse(id, None, Refusal::of(reason), events),
+        let unfit = |reason| Checked::Unfit { id: Some(id), reason };
+        if id.time().0 > now.0.saturating_add(skew) {
+            return unfit(Reason::ExchangeIdInvalid);
+        }
+        if id.time().0 < now.0.saturating_sub(window) {
+            return unfit(Reason::ExchangeIdExpired);
+        }
+        let Ok(event_time) = record.event_time else {
+            return unfit(Reason::EventTimeInvalid);
+        };
+        if record.payload.len() > self.exchange.config.record_bytes {
+            return unfit(Reason::RecordTooLarge);
+        }
+        let event_time = event_time.unwrap_or(now);
+        let payload = self.check(&record.payload, event_time).map(|warnings| {
+            let start = keys.len();
+            keys.extend_from_slice(&self.record_key);
+            let lane = partition_of(&self.record_key, self.plan.writer.partitions()) as usize;
+            Fit { lane, record_key: start..keys.len(), warnings }
+        });
+        Checked::Read { id, event_time, payload }
+    }
+
+    /// Looks the id up, before anything else decides, so that a repeat is answered as the first time whatever has
+    /// changed since.
+    fn admit(
+        &self,
+        record: Incoming,
+        checked: Checked,
+        now: TimestampMs,
+        lanes: &mut Lanes,
+        events: &mut Vec<Refused>,
+    ) -> Slot {
+        let (id, event_time, payload) = match checked {
+            Checked::Unfit { id, reason } => return self.refuse(id, None, Refusal::of(reason), events),
+            Checked::Read { id, event_time, payload } => (id, event_time, payload),
         };
         let key = Key { id, scope: self.scope };
         match self.exchange.index.reserve(key) {
@@ -344,10 +390,8 @@ impl Publisher {
         }
         let salt: Salt = rand::random();
         let commitment = header::commit(&salt, &record.payload);
-        let event_time = record.event_time.ok().flatten().unwrap_or(now);
-        match self.check(&record.payload, event_time) {
-            Ok(warnings) => {
-                let lane = partition_of(&self.record_key, self.plan.writer.partitions()) as usize;
+        match payload {
+            Ok(Fit { lane, record_key, warnings }) => {
                 let meta = RecordMeta {
                     epoch: 0,
                     exchange_id: id,
@@ -359,7 +403,7 @@ impl Publisher {
                     dataset_version: self.plan.dataset.version,
                 };
                 let bytes = record.payload.len();
-                let at = lanes.push(lane, key, meta, &self.record_key, record.payload);
+                let at = lanes.push(lane, Outgoing { key, meta, record_key, payload: record.payload });
                 Slot::Written { lane, at, meta, commitment, bytes, warnings }
             }
             Err(findings) => {

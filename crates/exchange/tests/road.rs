@@ -3,27 +3,33 @@
 
 use std::{
     path::{Path, PathBuf},
+    pin::pin,
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
 use bytes::Bytes;
-use ldop_contract::{catalog::v1::Agreement, control::v1 as control, control::v1::change::Resource};
+use ldop_contract::{
+    catalog::v1::Agreement,
+    control::v1::{self as control, change::Resource},
+};
 use ldop_control::{Control, Options};
 use ldop_definitions::References;
 use ldop_exchange::{
     Config, Exchange,
-    header::dataset_topic,
+    header::{self, dataset_topic},
     metrics::Metrics,
     publish::{self, Incoming, NoSuchTime, Publisher, Receipt, Refusal, Status, Verdict},
     subscribe::{Delivered, Delivery, OpenSubscription, Start, Subscription},
     writer::Node,
 };
 use ldop_log::{
-    MessageLog, NewEntry, Partition, TopicName,
+    LogError, MessageLog, NewEntry, Partition, TopicName,
     embedded::{self, EmbeddedLog},
 };
 use ldop_sample_data::{Dataset, Sample};
+use ldop_schema_registry::{Limits, Parser};
 use ldop_types::{AgreementId, DatasetName, ExchangeId, Reason, Rule, Stage, SubscriptionName, SystemId, TimestampMs};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -66,7 +72,10 @@ async fn apply(exchange: &Exchange, changes: Vec<control::Change>) -> control::A
 }
 
 async fn sample_world(dir: &Path) -> Arc<Exchange> {
-    let exchange = node(log(dir), dir).await;
+    with_samples(node(log(dir), dir).await).await
+}
+
+async fn with_samples(exchange: Arc<Exchange>) -> Arc<Exchange> {
     let loaded = ldop_definitions::load(&[schemas()], References::Within).expect("sample definitions hold");
     apply(&exchange, loaded.changes.into_iter().map(|(_, change)| change).collect()).await;
     exchange
@@ -439,4 +448,73 @@ async fn a_subscriber_without_credit_receives_nothing_and_holds_nothing_back() {
     assert!(silent.is_err());
     let mut quick = subscribe(&exchange, Start::Resume).await;
     assert_eq!(drain(&mut quick).await.len(), 50);
+}
+
+/// Records with the same key, and one whose partition comes before theirs.
+fn before_and_same_key(exchange: &Exchange) -> (Sample, Sample) {
+    let dataset = exchange.control.state().dataset(&births()).expect("dataset").clone();
+    let partitions = dataset.value.definition.partitions;
+    let key_fields = &dataset.value.definition.key_fields;
+    let mut parser = Parser::new(Limits::DEFAULT);
+    let mut lane = |sample: &Sample| {
+        let mut key = Vec::new();
+        parser.parse(&sample.payload).expect("json").key(key_fields, &mut key).expect("key");
+        header::partition_of(&key, partitions)
+    };
+    let samples: Vec<_> = good(200).into_iter().map(|sample| (lane(&sample), sample)).collect();
+    let first = samples.iter().min_by_key(|(lane, _)| *lane).expect("samples");
+    let later = samples.iter().max_by_key(|(lane, _)| *lane).expect("samples");
+    assert!(first.0 < later.0, "{} partitions", partitions);
+    (first.1.clone(), later.1.clone())
+}
+
+#[tokio::test]
+async fn what_a_new_stream_sends_never_passes_what_the_old_one_has_begun() {
+    let dir = tempfile::tempdir().expect("folder");
+    let mut config = embedded::Config::new(dir.path().join("log"));
+    // One batch on its way to the disk is as many as there may be.
+    config.in_flight_bytes = 1;
+    let exchange = with_samples(node(EmbeddedLog::open(config).expect("open log"), dir.path()).await).await;
+    let (elsewhere, same_key) = before_and_same_key(&exchange);
+    let (mut old, mut new) = (publisher(&exchange), publisher(&exchange));
+    let aside = Partition { topic: TopicName::parse("ldop.exchanges").expect("topic"), index: 0 };
+    let aside = exchange_log(&exchange).appender(aside).await.expect("appender");
+    // Each call takes over what the full log let it.
+    while old.submit(vec![incoming(ExchangeId::new(), &elsewhere)]).await.is_err() {}
+
+    let mut provoked = 0;
+    for _ in 0..50 {
+        let (before, first, second) = (ExchangeId::new(), ExchangeId::new(), ExchangeId::new());
+        let begun = old.submit(vec![incoming(before, &elsewhere), incoming(first, &same_key)]);
+        let mut begun = pin!(begun);
+        let Poll::Pending = futures::poll!(begun.as_mut()) else {
+            continue; // The disk was faster than the second partition's batch.
+        };
+        provoked += 1;
+        // The log is idle again, and the old stream's task has not run yet.
+        let appending = loop {
+            let entry = NewEntry { key: None, value: None, headers: Vec::new(), timestamp: TimestampMs::now() };
+            match aside.append(vec![entry]) {
+                Err(LogError::Full) => tokio::task::yield_now().await,
+                appending => break appending.expect("taken"),
+            }
+        };
+        appending.await.expect("durable");
+        let again = new.submit(vec![incoming(first, &same_key), incoming(second, &same_key)]);
+        let mut again = pin!(again);
+        let passed = futures::poll!(again.as_mut());
+        let (begun, again) = match passed {
+            Poll::Ready(again) => (begun.await, again),
+            Poll::Pending => futures::join!(begun, again),
+        };
+        let begun = begun.expect("submitted").verdicts().await.expect("verdicts");
+        let again = again.expect("submitted").verdicts().await.expect("verdicts");
+        assert!(receipt(&again[0]).repeated);
+        assert_eq!(receipt(&again[0]).offset, receipt(&begun[1]).offset);
+        assert!(
+            receipt(&again[1]).offset > receipt(&begun[1]).offset,
+            "the later record of the key has passed the first"
+        );
+    }
+    assert!(provoked > 0, "the old stream never had to wait");
 }
