@@ -248,6 +248,7 @@ pub(crate) fn check(state: &ControlState, changes: &[Change], author: &str, now:
         checker.untouched_schemas(&next);
     }
     checker.references(&next, &datasets, &agreements);
+    checker.keys(&next, &datasets);
     checker.schemas_in_use(&next);
     if checker.problems.is_empty() {
         return Ok(Checked { resources: checker.resources, results: checker.results });
@@ -416,6 +417,24 @@ impl Checker<'_> {
                     self.problems.push(Problem { field, message, reason: Reason::SchemaReferenced });
                     break;
                 }
+            }
+        }
+    }
+
+    /// What datasets have for a key must stand in every record: of the datasets given, and of those whose schema was given.
+    fn keys(&mut self, next: &ControlState, given: &[(String, Arc<ldop_catalog::state::Versioned<Dataset>>)]) {
+        for dataset in next.catalog.datasets.values() {
+            let (name, subject) = (&dataset.value.name, dataset.value.schema.as_str());
+            let is_given = given.iter().any(|(_, given)| given.value.name == *name);
+            if !is_given && !self.touched.iter().any(|touched| touched.as_str() == subject) {
+                continue;
+            }
+            let Some(Ok(compiled)) = next.schema(subject, Stage::Testing).map(|schema| schema.get()) else { continue };
+            for finding in compiled.unfit_keys(&dataset.value.definition.key_fields) {
+                let field = format!("schema({subject})#{}", finding.pointer);
+                let vi = format!("{} (bộ dữ liệu {name}); {}", finding.message.vi, finding.remedy.vi);
+                let en = format!("{} (dataset {name}); {}", finding.message.en, finding.remedy.en);
+                self.problem(field, vi, en);
             }
         }
     }

@@ -23,7 +23,7 @@ fn element(id: &str, change: impl FnOnce(&mut Element)) -> Resource {
 
 fn schema(name: &str, element: &str) -> Resource {
     let text = format!(
-        r#"{{"type": "object", "properties": {{
+        r#"{{"type": "object", "required": ["id"], "properties": {{
             "id": {{"type": "string", "x-ldop-element": "key"}},
             "value": {{"type": "string", "x-ldop-element": "{element}"}}}}}}"#
     );
@@ -232,4 +232,20 @@ fn each_kind_of_change_is_told_apart() {
         let kind = told.and_then(|impact| impact.changes.into_iter().find(|change| change.code == "2"));
         assert_eq!(kind.map(|change| change.kind), expected);
     }
+}
+
+#[test]
+fn what_datasets_have_for_a_key_has_to_stand_in_every_record() {
+    let before = world(vec![code("1", "", &[])]);
+    let schema = |text: &str| Resource::Schema(Schema { name: "apart".into(), text: text.into(), ..Schema::default() });
+    let optional = r#"{"type": "object", "properties": {
+        "id": {"type": "string", "x-ldop-element": "key"}, "value": {"type": "string", "x-ldop-element": "key"}}}"#;
+    let fields = refused(after(&before, 2, [schema(optional)]));
+    assert_eq!(fields, ["schema(apart)#/required"], "the schema of a dataset that is there");
+
+    let given = before.stored.datasets["stands"].clone();
+    let mut given = Dataset::clone(&given);
+    given.key_fields = vec!["value".into()];
+    let fields = refused(after(&before, 2, [Resource::Dataset(given)]));
+    assert_eq!(fields, ["schema(apart)#/required"], "the key of a dataset that is given");
 }

@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use ldop_catalog::{Agency, Agreement, Dataset, System};
+use ldop_catalog::{Agency, Agreement, Dataset, DatasetDefinition, System};
 use ldop_dictionary::{Binding, CodeList, Dictionary, Element, ElementDefinition, ElementStatus, dictionary::DOMAINS};
 use ldop_schema_registry::{CompiledSchema, SchemaFinding, SchemaRule};
 use ldop_types::{ElementId, SystemId};
@@ -306,6 +306,20 @@ impl<'f> Checker<'f> {
                 self.refer(places, &format!("providers[{at}].system"), "system", system, &systems);
             }
             self.fields(places, "key_fields", &definition.key_fields, schemas.get(definition.schema.as_str()));
+            self.keys(definition, schemas);
+        }
+    }
+
+    /// Notes key fields that a record need not have, each once for a schema.
+    fn keys(&self, dataset: &DatasetDefinition, schemas: &Schemas<'_>) {
+        let Some(Some(compiled)) = schemas.get(dataset.schema.as_str()) else { return };
+        let Some(schema) = self.folder.schemas.iter().find(|schema| schema.name == dataset.schema) else { return };
+        for finding in compiled.unfit_keys(&dataset.key_fields) {
+            let problem = schema_problem(&schema.source, &finding);
+            if !self.findings.borrow().iter().any(|(told, _)| *told == problem) {
+                self.problems.push(problem.clone());
+                self.findings.borrow_mut().push((problem, finding));
+            }
         }
     }
 

@@ -59,7 +59,6 @@ fn advice_names_rule_place_and_line() {
         ("ADVICE_NARROW_LENGTH", "/properties/name/maxLength", 4),
         ("ADVICE_OPEN_CONTENT", "/properties/parts/items", 6),
         ("ADVICE_UNUSED_DEFINITION", "/$defs/gone", 8),
-        ("ADVICE_KEY_NOT_REQUIRED", "/required", 9),
     ];
     assert_eq!(found, expected.map(|(rule, key, line)| (rule, key.to_owned(), line)));
 }

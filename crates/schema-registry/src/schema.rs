@@ -24,6 +24,8 @@ use plan::Plan;
 
 /// The keyword that binds a property to an element.
 pub const ELEMENT_KEYWORD: &str = "x-ldop-element";
+/// The keyword that says how personal a property is, where it is more so than its element.
+pub const SENSITIVITY_KEYWORD: &str = "x-ldop-sensitivity";
 /// The keyword that compares a personal id with other properties of the same object.
 pub const CHECKS_KEYWORD: &str = "x-ldop-checks";
 
@@ -63,6 +65,41 @@ pub struct TopLevelField {
     pub element: Option<ElementId>,
     /// How personal it is: of all it contains, the most.
     pub sensitivity: Sensitivity,
+    /// Whether every record has it. It may be null all the same.
+    pub is_required: bool,
+    /// Whether the schema says that it may be null.
+    pub names_null: bool,
+}
+
+impl TopLevelField {
+    /// Why it cannot be a key, if so.
+    fn unfit_as_key(&self) -> Option<SchemaFinding> {
+        let name = &self.name;
+        let mut pointer = "/properties".to_owned();
+        crate::pointer::push_name(&mut pointer, name);
+        let (message, remedy) = if self.element.is_none() {
+            let message = Text::new(
+                format!("trường khóa {name} không phải giá trị đơn"),
+                format!("the key field {name} is not a single value"),
+            );
+            (message, Text::new("chọn trường khác làm khóa", "make another field the key"))
+        } else if !self.is_required {
+            "/required".clone_into(&mut pointer);
+            let message = Text::new(
+                format!("trường khóa {name} có thể vắng mặt"),
+                format!("the key field {name} may be left out"),
+            );
+            (message, Text::new(format!("thêm {name} vào required"), format!("add {name} to required")))
+        } else if self.names_null {
+            let message =
+                Text::new(format!("trường khóa {name} có thể là null"), format!("the key field {name} may be null"));
+            (message, Text::new("bỏ null khỏi type", "take null out of its type"))
+        } else {
+            return None;
+        };
+        let element = self.element.as_ref().map(ToString::to_string);
+        Some(SchemaFinding { pointer, element, rule: SchemaRule::Key, message, remedy })
+    }
 }
 
 impl CompiledSchema {
@@ -149,6 +186,13 @@ impl CompiledSchema {
     fn bindings_of(&self, binding: Binding) -> Vec<SchemaFinding> {
         let meant = self.bindings().filter(|(_, element)| element.status().binding() == binding);
         sorted(meant.map(|(pointer, element)| status_finding(pointer, element)).collect())
+    }
+
+    /// What stands against these properties as the key of a dataset. Those that the schema does not have are passed over.
+    #[must_use]
+    pub fn unfit_keys(&self, key_fields: &[String]) -> Vec<SchemaFinding> {
+        let named = self.top_level_fields().iter().filter(|field| key_fields.contains(&field.name));
+        named.filter_map(TopLevelField::unfit_as_key).collect()
     }
 
     /// The schema as it was registered.

@@ -1,9 +1,10 @@
 //! How personal a value is, by Luật 91/2025/QH15 and NĐ 356/2025.
 
 /// Sensitivity of a dictionary element, from least to most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Sensitivity {
     /// Not personal.
+    #[default]
     None,
     /// Basic personal data: names, dates, places, personal id, phone and the like.
     BasicPersonal,

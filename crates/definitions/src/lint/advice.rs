@@ -47,9 +47,6 @@ rules! {
     /// No member has to be there.
     NothingRequired = "ADVICE_NOTHING_REQUIRED",
         "A record of which nothing is required may be empty.";
-    /// A key field of a dataset may be left out.
-    KeyNotRequired = "ADVICE_KEY_NOT_REQUIRED",
-        "Key fields of a dataset have to stand in every record, so the schema should require them.";
     /// No record shows what is accepted.
     NoExample = "ADVICE_NO_EXAMPLE",
         "An accepted example shows what a record looks like and keeps the schema from breaking unnoticed.";
@@ -72,8 +69,7 @@ pub(super) fn advice(examined: &Examined) -> Vec<LintFinding> {
         };
         adviser.visit(&tree, "", 0);
         adviser.definitions();
-        let keys = folder.datasets.iter().filter(|entry| entry.definition.schema == schema.name);
-        adviser.required(keys.flat_map(|entry| &entry.definition.key_fields).map(String::as_str).collect());
+        adviser.required();
         if !with_example.contains(schema.name.as_str()) {
             let name = &schema.name;
             adviser.note(
@@ -201,7 +197,7 @@ impl<'a> Adviser<'a> {
         }
     }
 
-    fn required(&mut self, mut keys: Vec<&str>) {
+    fn required(&mut self) {
         // What composition requires is not looked for: silence is better than wrong advice.
         if ["$ref", "allOf", "anyOf", "oneOf", "if"].iter().any(|keyword| self.root.get(keyword).is_some()) {
             return;
@@ -214,19 +210,6 @@ impl<'a> Adviser<'a> {
             .flatten()
             .filter_map(Value::as_str)
             .collect();
-        keys.sort_unstable();
-        keys.dedup();
-        for key in keys.into_iter().filter(|key| !required.contains(key)) {
-            self.note(
-                "/required",
-                AdviceRule::KeyNotRequired,
-                Text::new(
-                    format!("trường khóa {key:?} của bộ dữ liệu không bắt buộc"),
-                    format!("the key field {key:?} of a dataset is not required"),
-                ),
-                Text::new(format!("thêm {key:?} vào required"), format!("add {key:?} to required")),
-            );
-        }
         if required.is_empty() && self.root.get("properties").is_some() {
             self.note(
                 "",

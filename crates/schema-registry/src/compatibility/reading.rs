@@ -22,7 +22,7 @@ use crate::{
 /// known but their text.
 const MAX_PATTERNS: usize = 256;
 /// Says nothing about values, in any draft, and is told when it changes.
-const ANNOTATIONS: [&str; 11] = [
+const ANNOTATIONS: [&str; 12] = [
     "$comment",
     "contentEncoding",
     "contentMediaType",
@@ -34,6 +34,7 @@ const ANNOTATIONS: [&str; 11] = [
     "readOnly",
     "title",
     "writeOnly",
+    "x-ldop-sensitivity",
 ];
 /// Says nothing about values and is not told: names and places, and what is read together with another keyword.
 const STRUCTURE: [&str; 10] = [

@@ -10,7 +10,7 @@ mod shortcut;
 mod sites;
 pub(super) mod types;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use jsonschema::Draft;
 use ldop_dictionary::{Dictionary, Element};
@@ -46,6 +46,7 @@ pub(super) fn bind(
         checks: Vec::new(),
         bindings: Vec::new(),
         looser: Vec::new(),
+        required: BTreeSet::new(),
         findings,
     };
     binder.check_root(tree);
@@ -54,11 +55,11 @@ pub(super) fn bind(
         binder.fill(place, &sites);
     }
     binder.resolve_checks();
-    let Binder { mut places, sites, is_quick, bindings, looser, .. } = binder;
+    let Binder { mut places, sites, is_quick, bindings, looser, required, .. } = binder;
     places.iter_mut().for_each(Place::take_notes);
     findings.extend(sites.findings);
     let prefixes = dictionary.code_list(ldop_dictionary::identifier::PREFIX_LIST).cloned();
-    (findings.len() == before).then_some(Plan { places, prefixes, is_quick, bindings, looser })
+    (findings.len() == before).then_some(Plan { places, prefixes, is_quick, bindings, looser, required })
 }
 
 /// Whether something within the place is bound to an element of which `is_meant` holds.
@@ -73,12 +74,15 @@ pub(super) fn top_level_fields(plan: &Plan) -> Vec<TopLevelField> {
         name: name.to_owned(),
         element: plan.place(id).element.as_ref().map(|bound| bound.element.id().clone()),
         sensitivity: sensitivity_within(plan, id),
+        is_required: plan.required.contains(name),
+        names_null: plan.place(id).names_null,
     };
     root.fields.iter().map(field).collect()
 }
 
 fn sensitivity_within(plan: &Plan, id: PlaceId) -> Sensitivity {
-    let own = |place: &Place| place.element.as_ref().map_or(Sensitivity::None, |bound| bound.element.sensitivity());
+    let of_element = |bound: &Bound| bound.element.sensitivity();
+    let own = |place: &Place| place.element.as_ref().map_or(Sensitivity::None, of_element).max(place.stated);
     places_within(plan, id).map(own).max().unwrap_or(Sensitivity::None)
 }
 
@@ -113,6 +117,7 @@ struct Binder<'s, 'f> {
     checks: Vec<(PlaceId, String, &'s Value)>,
     bindings: Vec<(String, Element)>,
     looser: Vec<SchemaFinding>,
+    required: BTreeSet<String>,
     findings: &'f mut Vec<SchemaFinding>,
 }
 
@@ -165,7 +170,11 @@ impl<'s> Binder<'s, '_> {
     }
 
     fn fill(&mut self, id: PlaceId, sites: &[Site<'s>]) {
-        let element = self.element(id, sites);
+        let (element, permitted) = self.element(id, sites);
+        let stated = self.stated_sensitivity(sites, element.as_ref());
+        if id == 0 {
+            self.required = self.required(sites);
+        }
         let shortcut = Shortcut::of(&self.sites, sites, element.as_ref());
         self.is_quick &= shortcut.is_some();
         let shortcut = shortcut.unwrap_or_default();
@@ -175,7 +184,9 @@ impl<'s> Binder<'s, '_> {
             tests: shortcut.tests,
             is_closed: !shortcut.closed.is_empty(),
             required: shortcut.required.len(),
+            names_null: permitted != ANY && permitted & NULL != 0,
             element,
+            stated,
             rest: self.rest(sites),
             prefix: self.prefix(sites),
             items: self.items(sites),
@@ -189,10 +200,24 @@ impl<'s> Binder<'s, '_> {
         }
     }
 
-    /// The element of a place, or a finding.
-    fn element(&mut self, id: PlaceId, sites: &[Site<'s>]) -> Option<Bound> {
+    /// Names that every record has.
+    fn required(&self, sites: &[Site<'s>]) -> BTreeSet<String> {
+        let always = sites.iter().filter(|site| site.strength == Strength::Always);
+        let stated = always.filter(|site| !self.sites.refers_only(site.schema));
+        let lists = stated.filter_map(|site| site.keyword("required")?.as_array());
+        lists.flatten().filter_map(|name| Some(name.as_str()?.to_owned())).collect()
+    }
+
+    /// The element of a place, or a finding; and the types that the schema permits there.
+    fn element(&mut self, id: PlaceId, sites: &[Site<'s>]) -> (Option<Bound>, u8) {
         let binding: Vec<&Site<'s>> = sites.iter().filter(|site| site.strength != Strength::Condition).collect();
-        let permitted = self.permitted(&binding)?;
+        match self.permitted(&binding) {
+            Some(permitted) => (self.element_of(id, &binding, permitted), permitted),
+            None => (None, ANY),
+        }
+    }
+
+    fn element_of(&mut self, id: PlaceId, binding: &[&Site<'s>], permitted: u8) -> Option<Bound> {
         let named: Vec<(&Site<'s>, &Value)> =
             binding.iter().filter_map(|site| site.keyword(ELEMENT_KEYWORD).map(|id| (*site, id))).collect();
         let Some((site, name)) = named.first() else {
@@ -217,7 +242,7 @@ impl<'s> Binder<'s, '_> {
             return None;
         }
         let codes = self.dictionary.codes_of(&element).cloned();
-        self.compare(&binding, &element, codes.as_ref());
+        self.compare(binding, &element, codes.as_ref());
         self.bindings.push((pointer, element.clone()));
         Some(Bound { element, codes })
     }

@@ -31,11 +31,13 @@ pub enum SchemaRule {
     ElementStatus,
     /// `x-ldop-checks` is not well-formed or names unfit properties.
     Checks,
+    /// A key field of a dataset may be left out, be null, or hold more than a scalar.
+    Key,
 }
 
 impl SchemaRule {
     /// Every rule.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Document,
         Self::Draft,
         Self::MetaSchema,
@@ -48,6 +50,7 @@ impl SchemaRule {
         Self::ElementLooser,
         Self::ElementStatus,
         Self::Checks,
+        Self::Key,
     ];
 
     /// The word in reports, UPPER_SNAKE_CASE.
@@ -66,6 +69,7 @@ impl SchemaRule {
             Self::ElementLooser => "SCHEMA_ELEMENT_LOOSER",
             Self::ElementStatus => "SCHEMA_ELEMENT_STATUS",
             Self::Checks => "SCHEMA_CHECKS",
+            Self::Key => "SCHEMA_KEY",
         }
     }
 }

@@ -6,7 +6,7 @@ use ldop_dictionary::{
     CodeList, Element, IdentifierRule, Scalar,
     identifier::{PersonalId, Sex},
 };
-use ldop_types::Date;
+use ldop_types::{Date, Sensitivity};
 
 use super::{
     bind::types,
@@ -29,12 +29,18 @@ pub(crate) struct Plan {
     pub(crate) bindings: Vec<(String, Element)>,
     /// What the schema states and is looser than its element.
     pub(crate) looser: Vec<super::SchemaFinding>,
+    /// Fields that every record has.
+    pub(crate) required: BTreeSet<String>,
 }
 
 /// One place of a record.
 #[derive(Default)]
 pub(crate) struct Place {
     pub(crate) element: Option<Bound>,
+    /// How personal the schema says it is.
+    pub(crate) stated: Sensitivity,
+    /// Whether the schema names the types and null is one of them.
+    pub(crate) names_null: bool,
     pub(crate) fields: Fields,
     /// Members that are not among the fields.
     pub(crate) rest: Option<PlaceId>,

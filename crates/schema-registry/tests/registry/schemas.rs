@@ -18,7 +18,13 @@ fn each_schema_is_found_to_break_exactly_the_rules_expected() {
         for case in cases.as_array().expect("cases") {
             let text = case["raw"].as_str().map_or_else(|| case["schema"].to_string(), str::to_owned);
             let found = match CompiledSchema::compile(&text, &dictionary) {
-                Ok(compiled) => compiled.refused_bindings(),
+                Ok(compiled) => {
+                    let keys = case["keys"].as_array().into_iter().flatten();
+                    let keys: Vec<_> = keys.map(|key| key.as_str().expect("a name").to_owned()).collect();
+                    let mut found = compiled.refused_bindings();
+                    found.extend(compiled.unfit_keys(&keys));
+                    found
+                }
                 Err(findings) => findings,
             };
             let found: BTreeSet<(String, String)> =

@@ -9,11 +9,11 @@
 use std::cmp::Ordering;
 
 use ldop_dictionary::{CodeList, Element, Scalar, ValueFormat};
-use ldop_types::{Rule, Text, TimestampMs};
+use ldop_types::{Rule, Sensitivity, Text, TimestampMs};
 use serde_json::Value;
 
-use super::{Binder, SchemaFinding, SchemaRule, Site};
-use crate::pointer::push_index;
+use super::{Binder, Bound, SchemaFinding, SchemaRule, Site, Strength};
+use crate::{pointer::push_index, schema::SENSITIVITY_KEYWORD};
 
 impl<'s> Binder<'s, '_> {
     /// Compares everything the sites state with the element.
@@ -27,6 +27,39 @@ impl<'s> Binder<'s, '_> {
             self.compare_format(site, element);
             self.compare_values(site, element, codes);
         }
+    }
+
+    /// The most personal of what the sites state, by [`SENSITIVITY_KEYWORD`]. It may only add to the element's.
+    pub(super) fn stated_sensitivity(&mut self, sites: &[Site<'s>], bound: Option<&Bound>) -> Sensitivity {
+        let mut most = Sensitivity::None;
+        for site in sites.iter().filter(|site| site.strength != Strength::Condition) {
+            let Some(word) = site.keyword(SENSITIVITY_KEYWORD).filter(|_| !self.sites.refers_only(site.schema)) else {
+                continue;
+            };
+            let Some(stated) = word.as_str().and_then(Sensitivity::parse) else {
+                self.unknown_sensitivity(site);
+                continue;
+            };
+            most = most.max(stated);
+            if let Some(bound) = bound.filter(|bound| stated < bound.element.sensitivity()) {
+                let own = bound.element.sensitivity().as_str();
+                self.looser(site, SENSITIVITY_KEYWORD, &bound.element, stated.as_str(), own);
+            }
+        }
+        most
+    }
+
+    fn unknown_sensitivity(&mut self, site: &Site<'s>) {
+        let words = Sensitivity::ALL.map(Sensitivity::as_str).join(", ");
+        self.add(
+            &site.pointer_to(&[SENSITIVITY_KEYWORD]),
+            SchemaRule::MetaSchema,
+            Text::new(
+                format!("{SENSITIVITY_KEYWORD} không phải một mức nhạy cảm"),
+                format!("{SENSITIVITY_KEYWORD} is no sensitivity"),
+            ),
+            Text::new(format!("ghi một trong: {words}"), format!("write one of: {words}")),
+        );
     }
 
     fn compare_lengths(&mut self, site: &Site<'s>, element: &Element) {
