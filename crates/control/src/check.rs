@@ -95,20 +95,6 @@ pub fn identity(resource: &ResourceVersion) -> Option<((&'static str, String), u
     })
 }
 
-/// Kind, id and version, without the rest.
-pub(crate) fn without_content(resource: &ResourceVersion) -> ResourceVersion {
-    let mut slim = resource.clone();
-    match slim.resource.as_mut() {
-        Some(Resource::CodeList(list)) => list.codes.clear(),
-        Some(Resource::Schema(schema)) => {
-            let (name, version) = (std::mem::take(&mut schema.name), schema.version);
-            *schema = ldop_contract::registry::v1::Schema { name, version, ..Default::default() };
-        }
-        _ => {}
-    }
-    slim
-}
-
 struct Checker<'a> {
     state: &'a ControlState,
     /// Subjects that got a version, and subjects with versions that were moved.

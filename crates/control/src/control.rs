@@ -25,6 +25,7 @@ use tracing::{error, info, warn};
 use crate::{
     chain::{self, Break, Hash, Head, LEVEL, Link},
     check::{self, Refused},
+    snapshot::{self, Applied, AppliedSets, Snapshot},
     state::ControlState,
 };
 
@@ -36,6 +37,10 @@ const FETCH_BYTES: usize = 4 << 20;
 /// How often a change made without `based_on` is checked anew after losing a race.
 const RACES: usize = 8;
 const FOLLOW_WAIT: Duration = Duration::from_secs(5);
+/// Events after which there is another snapshot.
+const SNAPSHOT_EVENTS: usize = 1_000;
+/// Bytes of events after which there is another snapshot, at least.
+const SNAPSHOT_BYTES: u64 = 4 << 20;
 
 /// How to open.
 #[derive(Debug, Clone)]
@@ -103,7 +108,9 @@ pub struct Control {
     changed: watch::Sender<Head>,
     /// Set when the chain cannot be followed any more.
     broken: watch::Sender<Option<Break>>,
-    applied: Mutex<HashMap<[u8; 16], Arc<ChangeSetApplied>>>,
+    applied: Mutex<AppliedSets>,
+    /// One snapshot is written at a time.
+    keeping: tokio::sync::Mutex<()>,
 }
 
 struct Replay {
@@ -111,6 +118,16 @@ struct Replay {
     history: Vec<Hash>,
     /// Where each event stands, but for the zero before the first.
     offsets: Vec<Offset>,
+    /// Events and bytes since the last snapshot.
+    since: (usize, u64),
+    /// Bytes after which there is another one: they grow with the state, so that writing it stays a share of the work.
+    due: u64,
+}
+
+impl Replay {
+    fn wants_snapshot(&self) -> bool {
+        self.since.0 >= SNAPSHOT_EVENTS || self.since.1 >= self.due
+    }
 }
 
 fn topic() -> TopicName {
@@ -132,13 +149,24 @@ impl Control {
             partition,
             options,
             state: ArcSwap::from_pointee(ControlState::default()),
-            replay: tokio::sync::Mutex::new(Replay { next: start, history: vec![[0; 32]], offsets: Vec::new() }),
+            replay: tokio::sync::Mutex::new(Replay {
+                next: start,
+                history: vec![[0; 32]],
+                offsets: Vec::new(),
+                since: (0, 0),
+                due: SNAPSHOT_BYTES,
+            }),
             writing: tokio::sync::Mutex::new(None),
             changed: watch::Sender::new(Head::default()),
             broken: watch::Sender::new(None),
-            applied: Mutex::new(HashMap::new()),
+            applied: Mutex::default(),
+            keeping: tokio::sync::Mutex::default(),
         });
+        let begun = Instant::now();
+        let kept = control.restore().await;
         control.catch_up(None).await?;
+        let events = control.state().head.sequence;
+        info!(events, from_snapshot = kept, milliseconds = begun.elapsed().as_millis(), "control log replayed");
         let remembered = control.recall()?;
         if control.state().head.sequence == 0 {
             if let Some(memory) = remembered {
@@ -156,6 +184,82 @@ impl Control {
         }
         control.remember()?;
         Ok(control)
+    }
+
+    /// Takes up a snapshot, if there is one and the log holds its last event. Tells how many events it spared.
+    async fn restore(&self) -> u64 {
+        let path = self.snapshot_path();
+        let read = tokio::task::spawn_blocking(move || snapshot::read(&path)).await;
+        let kept = match read {
+            Ok(Ok(Some(kept))) => kept,
+            Ok(Ok(None)) | Err(_) => return 0,
+            Ok(Err(error)) => {
+                warn!(%error, "snapshot of the control log not used; replaying from the start");
+                return 0;
+            }
+        };
+        let head = kept.state.head;
+        if !self.log_holds(&kept).await {
+            warn!(
+                sequence = head.sequence,
+                "snapshot of another history than the control log's; replaying from the start"
+            );
+            return 0;
+        }
+        let mut replay = self.replay.lock().await;
+        *replay = Replay {
+            next: kept.next,
+            history: kept.history,
+            offsets: kept.offsets,
+            since: (0, 0),
+            due: self.snapshot_due(),
+        };
+        *self.applied.lock() = kept.applied;
+        self.state.store(kept.state);
+        self.changed.send_replace(head);
+        head.sequence
+    }
+
+    /// Whether the last event of a snapshot stands in the log where the snapshot says.
+    async fn log_holds(&self, kept: &Snapshot) -> bool {
+        let (Some(at), [.., previous, last]) = (kept.offsets.last(), kept.history.as_slice()) else { return false };
+        let Ok(fetched) = self.log.fetch(&self.partition, *at, 1, Duration::ZERO).await else { return false };
+        let entry = fetched.entries.into_iter().next().filter(|entry| entry.offset == *at);
+        entry.and_then(|entry| entry.value).is_some_and(|stored| chain::hash(previous, &stored) == *last)
+    }
+
+    fn snapshot_path(&self) -> PathBuf {
+        self.options.dir.join("control.snapshot")
+    }
+
+    /// Bytes of events worth another snapshot.
+    fn snapshot_due(&self) -> u64 {
+        fs::metadata(self.snapshot_path()).map_or(0, |file| file.len() / 2).max(SNAPSHOT_BYTES)
+    }
+
+    /// Writes a snapshot, unless nothing has happened since the last. What fails here costs a longer start, no more.
+    pub async fn keep(&self) {
+        let _keeping = self.keeping.lock().await;
+        let kept = {
+            let mut replay = self.replay.lock().await;
+            if std::mem::take(&mut replay.since) == (0, 0) {
+                return;
+            }
+            Snapshot {
+                state: self.state(),
+                next: replay.next,
+                history: replay.history.clone(),
+                offsets: replay.offsets.clone(),
+                applied: self.applied.lock().clone(),
+            }
+        };
+        let (path, sequence) = (self.snapshot_path(), kept.state.head.sequence);
+        match tokio::task::spawn_blocking(move || snapshot::write(&path, &kept)).await {
+            Ok(Ok(bytes)) => info!(sequence, bytes, "snapshot of the control log written"),
+            Ok(Err(error)) => warn!(%error, "snapshot of the control log not written"),
+            Err(error) => error!(%error, "snapshot of the control log not written"),
+        }
+        self.replay.lock().await.due = self.snapshot_due();
     }
 
     /// The state as it stands.
@@ -194,7 +298,13 @@ impl Control {
     /// Follows the log until the task is dropped: applies what other nodes append.
     pub async fn follow(self: Arc<Self>) {
         loop {
-            let next = self.replay.lock().await.next;
+            let (next, wants_snapshot) = {
+                let replay = self.replay.lock().await;
+                (replay.next, replay.wants_snapshot())
+            };
+            if wants_snapshot {
+                self.keep().await;
+            }
             let more = self.log.fetch(&self.partition, next, 1, FOLLOW_WAIT).await;
             let followed = match more {
                 Ok(fetched) if fetched.entries.is_empty() && fetched.next == next => Ok(()),
@@ -301,15 +411,15 @@ impl Control {
         Err(Refused::of(Reason::StateMoved))
     }
 
-    fn answer_again(&self, request: &ApplyChangeSetRequest, applied: &ChangeSetApplied) -> ApplyChangeSetResponse {
+    fn answer_again(&self, request: &ApplyChangeSetRequest, applied: &[Applied]) -> ApplyChangeSetResponse {
         let state = self.state();
-        let first: HashMap<_, _> = applied.resources.iter().filter_map(check::identity).collect();
+        let first: HashMap<_, _> = applied.iter().map(|a| ((&*a.kind, &*a.id), a.version)).collect();
         let results = request
             .changes
             .iter()
             .filter_map(check::change_identity)
             .map(|(kind, id)| {
-                let version = first.get(&(kind, id.clone())).copied();
+                let version = first.get(&(kind, id.as_str())).copied();
                 let effect = match version {
                     Some(1) => ChangeEffect::Created,
                     Some(_) => ChangeEffect::Changed,
@@ -413,13 +523,19 @@ impl Control {
                         }
                         replay.history.push(head.hash);
                         replay.offsets.push(entry.offset);
+                        replay.since.0 += 1;
+                        replay.since.1 += stored.len() as u64;
                         moved = true;
                         if let Some(Kind::ChangeSetApplied(applied)) = event.kind
                             && let Ok(change_id) = applied.change_id.as_slice().try_into()
                         {
-                            let resources = applied.resources.iter().map(check::without_content).collect();
-                            let applied = ChangeSetApplied { resources, ..applied };
-                            self.applied.lock().insert(change_id, Arc::new(applied));
+                            let changed = applied.resources.iter().filter_map(check::identity);
+                            let changed = changed.map(|((kind, id), version)| Applied {
+                                kind: kind.into(),
+                                id: id.into(),
+                                version,
+                            });
+                            self.applied.lock().insert(change_id, changed.collect());
                         }
                     }
                     Ok(Link::Void) => info!(offset = entry.offset, "control event that lost a race passed over"),

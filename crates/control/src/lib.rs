@@ -6,6 +6,7 @@
 //! - [`schemas`]: schemas, their settings and their life, from and to the wire.
 //! - [`impact`]: what a change of a code list touches, told before it is made.
 //! - [`control`]: [`Control`], which replays, follows and extends the log.
+//! - `snapshot`: the state beside the log, so that a start replays what is new only.
 //!
 //! **No id is given twice, no acknowledged change is lost, every node holds the same state.** A change is appended
 //! "based on" the hash of the last event its writer had applied. Whoever reads the log applies an event only when it
@@ -21,6 +22,7 @@ mod convert;
 pub mod impact;
 mod life_cycle;
 pub mod schemas;
+mod snapshot;
 pub mod state;
 
 pub use check::{Problem, Refused};

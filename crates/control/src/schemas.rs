@@ -585,3 +585,11 @@ pub(crate) fn from_stored(
         decided: None,
     })
 }
+
+/// A version as a snapshot tells it: with all that became of it.
+pub(crate) fn from_snapshot(stored: &wire::Schema, registry: &Registry) -> Result<Version, String> {
+    let mut version = from_stored(stored, registry, (&stored.author, stored.registered_time_ms))?;
+    let is_decided = !stored.decided_by.is_empty();
+    version.decided = is_decided.then(|| (stored.decided_by.as_str().into(), stored.decided_time_ms));
+    Ok(version)
+}

@@ -230,7 +230,7 @@ impl ControlState {
         Ok(())
     }
 
-    fn apply_resource(&mut self, resource: &Resource, by: (&str, i64)) -> Result<(), ApplyError> {
+    pub(crate) fn apply_resource(&mut self, resource: &Resource, by: (&str, i64)) -> Result<(), ApplyError> {
         fn bad(kind: &'static str, id: &str, detail: impl fmt::Debug) -> ApplyError {
             ApplyError { kind, id: id.to_owned(), detail: format!("{detail:?}") }
         }
@@ -303,6 +303,18 @@ impl ControlState {
         if let Err(errors) = self.settle() {
             tracing::error!(errors = errors.len(), "registered dictionary does not hold together");
         }
+    }
+
+    /// Makes the dictionary and the schemas in use of what a snapshot held.
+    ///
+    /// # Errors
+    ///
+    /// What in the dictionary does not hold together.
+    pub(crate) fn settle_restored(&mut self) -> Result<(), String> {
+        self.settle().map_err(|errors| errors.first().map(ToString::to_string).unwrap_or_default())?;
+        let subjects: Vec<SubjectName> = self.registry.subjects().map(|(name, _)| name.clone()).collect();
+        subjects.iter().for_each(|subject| self.refresh_schema(subject));
+        Ok(())
     }
 
     fn settle(&mut self) -> Result<(), Vec<ldop_dictionary::DefinitionError>> {

@@ -7,7 +7,7 @@ use ldop_contract::{
     control::v1::{ApplyChangeSetRequest, ApplyChangeSetResponse, Change, ChangeEffect, change::Resource},
     registry::v1::{self as wire, SchemaAction},
 };
-use ldop_control::{Control, Options, Refused};
+use ldop_control::{Control, ControlError, Options, Refused};
 use ldop_log::{
     MessageLog, NewEntry, Partition, TopicName, TopicSpec,
     embedded::{self, EmbeddedLog},
@@ -92,48 +92,129 @@ async fn a_draft_is_approved_by_someone_else_before_it_checks_live_records() {
     assert_eq!(first.decided.as_ref().map(|(who, _)| &**who), Some(BINH));
 }
 
+/// Changes of every kind, some of them refused.
+async fn eventful(control: &Control) {
+    let shared = wire::Schema {
+        references: vec![wire::SchemaReference { name: "a.json".into(), subject: "a".into(), version: 1 }],
+        text: r#"{"type": "object", "properties": {"a": {"$ref": "a.json"}}}"#.into(),
+        metadata: Some(wire::SchemaMetadata {
+            properties: vec![wire::MetadataProperty { key: "owner".into(), value: "Sở Tư pháp".into() }],
+            ..Default::default()
+        }),
+        ..schema("b", 1)
+    };
+    // The reference is to a schema of the same change set.
+    let changes = vec![element(), Resource::Schema(schema("a", 10)), Resource::Schema(shared.clone())];
+    let applied = apply(control, AN, changes).await.expect("applied");
+    let effects: Vec<_> = applied.results.iter().map(|r| (r.kind.as_str(), r.version, r.effect())).collect();
+    let created = ChangeEffect::Created;
+    assert_eq!(effects, [("element", 1, created), ("schema", 1, created), ("schema", 1, created)]);
+    let again = apply(control, BINH, vec![Resource::Schema(shared)]).await.expect("applied");
+    assert_eq!(again.results[0].effect(), ChangeEffect::Unchanged);
+    assert_eq!(refusal(apply(control, AN, vec![step("a", 1, SchemaAction::Delete)]).await), Reason::SchemaReferenced);
+    apply(control, AN, vec![step("b", 0, SchemaAction::Delete), step("a", 0, SchemaAction::Delete)])
+        .await
+        .expect("in order");
+    apply(control, AN, vec![step("b", 1, SchemaAction::DeletePermanently)]).await.expect("was deleted softly");
+    let read_only = settings("c", |s| s.mode = wire::RegistryMode::Readonly.into());
+    apply(control, AN, vec![Resource::Schema(schema("c", 10)), read_only]).await.expect("applied");
+    assert_eq!(refusal(apply(control, AN, vec![Resource::Schema(schema("c", 11))]).await), Reason::SubjectReadOnly);
+}
+
 #[tokio::test]
 async fn everything_is_the_same_after_a_replay() {
     let dir = tempfile::tempdir().expect("folder");
     let before = {
         let control = open(dir.path()).await;
-        let shared = wire::Schema {
-            references: vec![wire::SchemaReference { name: "a.json".into(), subject: "a".into(), version: 1 }],
-            text: r#"{"type": "object", "properties": {"a": {"$ref": "a.json"}}}"#.into(),
-            metadata: Some(wire::SchemaMetadata {
-                properties: vec![wire::MetadataProperty { key: "owner".into(), value: "Sở Tư pháp".into() }],
-                ..Default::default()
-            }),
-            ..schema("b", 1)
-        };
-        // The reference is to a schema of the same change set.
-        let changes = vec![element(), Resource::Schema(schema("a", 10)), Resource::Schema(shared.clone())];
-        let applied = apply(&control, AN, changes).await.expect("applied");
-        let effects: Vec<_> = applied.results.iter().map(|r| (r.kind.as_str(), r.version, r.effect())).collect();
-        let created = ChangeEffect::Created;
-        assert_eq!(effects, [("element", 1, created), ("schema", 1, created), ("schema", 1, created)]);
-        let again = apply(&control, BINH, vec![Resource::Schema(shared)]).await.expect("applied");
-        assert_eq!(again.results[0].effect(), ChangeEffect::Unchanged);
-        assert_eq!(
-            refusal(apply(&control, AN, vec![step("a", 1, SchemaAction::Delete)]).await),
-            Reason::SchemaReferenced
-        );
-        apply(&control, AN, vec![step("b", 0, SchemaAction::Delete), step("a", 0, SchemaAction::Delete)])
-            .await
-            .expect("in order");
-        apply(&control, AN, vec![step("b", 1, SchemaAction::DeletePermanently)]).await.expect("was deleted softly");
-        let read_only = settings("c", |s| s.mode = wire::RegistryMode::Readonly.into());
-        apply(&control, AN, vec![Resource::Schema(schema("c", 10)), read_only]).await.expect("applied");
-        assert_eq!(
-            refusal(apply(&control, AN, vec![Resource::Schema(schema("c", 11))]).await),
-            Reason::SubjectReadOnly
-        );
+        eventful(&control).await;
         control.state()
     };
     let after = open(dir.path()).await.state();
     assert_eq!(after.digest(), before.digest());
     assert_eq!(after.registry.schema(SchemaId(2)).map(|v| v.references.len()), Some(1), "read back by id for ever");
     assert_eq!(after.registry.subject("c").and_then(|s| s.version(1)).map(|v| v.id), Some(SchemaId(1)));
+}
+
+/// Everything a state holds: the digest, and what of the registry no digest shows.
+fn all_of(control: &Arc<Control>) -> (String, [u8; 32], [Option<u32>; 2]) {
+    let state = control.state();
+    (format!("{:#?} {:#?} {:?}", state.registry, state.stored, state.dictionary), state.digest(), in_use(control, "c"))
+}
+
+#[tokio::test]
+async fn a_snapshot_and_what_came_after_it_are_the_same_as_the_whole_log() {
+    let dir = tempfile::tempdir().expect("folder");
+    let snapshot = dir.path().join("control.snapshot");
+    let change_id = vec![9; 16];
+    let repeated = || ApplyChangeSetRequest {
+        change_id: change_id.clone(),
+        changes: vec![Change { resource: Some(Resource::Schema(schema("d", 10))) }],
+        ..Default::default()
+    };
+    let before = {
+        let control = open(dir.path()).await;
+        eventful(&control).await;
+        control.apply(AN, repeated()).await.expect("applied");
+        control.keep().await;
+        assert!(snapshot.is_file());
+        apply(&control, BINH, vec![Resource::Schema(schema("d", 30)), step("d", 1, SchemaAction::Retire)])
+            .await
+            .expect("after the snapshot");
+        all_of(&control)
+    };
+    let control = open(dir.path()).await;
+    assert_eq!(all_of(&control), before, "with the snapshot");
+    let answer = control.apply(AN, repeated()).await.expect("a repeat");
+    assert_eq!(answer.results[0].effect(), ChangeEffect::Created, "as the first time");
+    drop(control);
+    std::fs::remove_file(&snapshot).expect("removed");
+    assert_eq!(all_of(&open(dir.path()).await), before, "without it");
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_damaged_or_of_another_hub_is_passed_over() {
+    let dir = tempfile::tempdir().expect("folder");
+    let snapshot = dir.path().join("control.snapshot");
+    let before = {
+        let control = open(dir.path()).await;
+        eventful(&control).await;
+        control.keep().await;
+        all_of(&control)
+    };
+    let good = std::fs::read(&snapshot).expect("written");
+    let mut spoilt: Vec<Vec<u8>> = vec![Vec::new(), good[..good.len() / 2].to_vec(), good[..good.len() - 1].to_vec()];
+    for at in (0..good.len()).step_by(good.len() / 40) {
+        let mut flipped = good.clone();
+        flipped[at] ^= 0x20;
+        spoilt.push(flipped);
+    }
+    let other = tempfile::tempdir().expect("folder");
+    let control = open(other.path()).await;
+    eventful(&control).await;
+    control.keep().await;
+    spoilt.push(std::fs::read(other.path().join("control.snapshot")).expect("written"));
+    for bytes in spoilt {
+        std::fs::write(&snapshot, bytes).expect("written");
+        assert_eq!(all_of(&open(dir.path()).await), before);
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_ends_before_its_snapshot_is_not_followed() {
+    let dir = tempfile::tempdir().expect("folder");
+    let copy = tempfile::tempdir().expect("folder");
+    {
+        let control = open(dir.path()).await;
+        eventful(&control).await;
+        control.keep().await;
+    }
+    // A log made anew, as after a restore that brought nothing back.
+    for name in ["control.snapshot", "control.json"] {
+        std::fs::copy(dir.path().join(name), copy.path().join(name)).expect("copied");
+    }
+    let options = Options { dir: copy.path().to_owned(), node_id: [7; 16], deadline: Duration::from_secs(30) };
+    let refused = Control::open(log(copy.path()), options).await.err();
+    assert!(matches!(refused, Some(ControlError::Forgotten { .. })), "{refused:?}");
 }
 
 #[tokio::test]

@@ -117,6 +117,11 @@ impl Registry {
         self.schemas.get(&id)
     }
 
+    /// The first version registered with each content, by id.
+    pub fn contents(&self) -> impl Iterator<Item = &Arc<Version>> {
+        self.schemas.values()
+    }
+
     /// The id of a content.
     #[must_use]
     pub fn id_of(&self, hash: &ContentHash) -> Option<SchemaId> {
@@ -220,20 +225,41 @@ impl Registry {
     }
 
     /// Puts a version in as it stands.
-    pub fn put_version(&mut self, version: Version) {
-        let version = Arc::new(version);
+    pub fn put_version(&mut self, mut version: Version) {
         let (name, id) = (version.subject.clone(), version.id);
-        self.last_id = self.last_id.max(id);
-        self.contents.insert(version.hash, id);
-        self.schemas.entry(id).or_insert_with(|| Arc::clone(&version));
+        let version = match self.schemas.get(&id) {
+            Some(known) if **known == version => Arc::clone(known),
+            Some(known) => {
+                if known.text == version.text {
+                    version.text = Arc::clone(&known.text);
+                }
+                Arc::new(version)
+            }
+            None => self.put_content(version),
+        };
         self.places.entry(id).or_default().insert((name.clone(), version.number));
-        for reference in version.references.iter() {
-            let place = (reference.subject.clone(), reference.version);
-            self.referring.entry(place).or_default().insert(id);
-        }
         let subject = Arc::make_mut(self.subjects.entry(name).or_default());
         subject.last_version = subject.last_version.max(version.number);
         subject.versions.insert(version.number, version);
+    }
+
+    /// Puts a content in by the first version registered with it, whether that still stands or not.
+    pub fn put_content(&mut self, first: Version) -> Arc<Version> {
+        let first = Arc::new(first);
+        self.last_id = self.last_id.max(first.id);
+        self.contents.insert(first.hash, first.id);
+        self.schemas.insert(first.id, Arc::clone(&first));
+        // One content refers to the same versions wherever it stands.
+        for reference in first.references.iter() {
+            let place = (reference.subject.clone(), reference.version);
+            self.referring.entry(place).or_default().insert(first.id);
+        }
+        first
+    }
+
+    /// Puts a subject in without versions; numbers up to `last_version` were given.
+    pub fn put_subject(&mut self, name: SubjectName, last_version: u32, settings: Settings) {
+        self.subjects.insert(name, Arc::new(Subject { versions: OrdMap::new(), last_version, settings }));
     }
 
     /// Moves versions; those that are not there are passed over.
@@ -247,6 +273,9 @@ impl Registry {
                 found.versions.remove(number);
                 if let Some(places) = self.places.get_mut(&id) {
                     places.remove(&place);
+                    if places.is_empty() {
+                        self.places.remove(&id);
+                    }
                 }
                 continue;
             }
@@ -288,6 +317,12 @@ impl Subject {
     #[must_use]
     pub fn of_content(&self, hash: &ContentHash, with_deleted: bool) -> Option<&Arc<Version>> {
         self.versions.values().rev().find(|version| version.hash == *hash && (with_deleted || !version.deleted))
+    }
+
+    /// The greatest version number given, whether that version still stands or not.
+    #[must_use]
+    pub fn last_version(&self) -> u32 {
+        self.last_version
     }
 
     /// Its own settings.
