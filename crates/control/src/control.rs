@@ -33,6 +33,8 @@ use crate::{
 pub const MAX_CHANGE_SET_BYTES: usize = 900 << 10;
 /// Most resources in a change set.
 pub const MAX_CHANGES: usize = 1_000;
+/// Most resources that are judged together when nothing is to be changed.
+pub const MAX_JUDGED: usize = 20_000;
 const FETCH_BYTES: usize = 4 << 20;
 /// How often a change made without `based_on` is checked anew after losing a race.
 const RACES: usize = 8;
@@ -366,8 +368,9 @@ impl Control {
             .as_slice()
             .try_into()
             .map_err(|_| Refused::field(Reason::RequestInvalid, "change_id", "a UUID in 16 bytes"))?;
-        if request.changes.is_empty() || request.changes.len() > MAX_CHANGES {
-            return Err(Refused::field(Reason::RequestInvalid, "changes", &format!("1-{MAX_CHANGES} resources")));
+        let most = if request.validate_only { MAX_JUDGED } else { MAX_CHANGES };
+        if request.changes.is_empty() || request.changes.len() > most {
+            return Err(Refused::field(Reason::RequestInvalid, "changes", &format!("1-{most} resources")));
         }
         for _ in 0..RACES {
             self.catch_up(None).await.map_err(|e| refuse_by_log(&e))?;

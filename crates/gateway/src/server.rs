@@ -29,6 +29,8 @@ use crate::{
 
 /// What one message may weigh beyond the largest record.
 const MESSAGE_SLACK: usize = 16 << 20;
+/// Bytes of a folder of definitions that is judged, and of what stands around it.
+const CHANGES_BYTES: usize = 17 << 20;
 /// HTTP/2 windows: a bulk stream over a fast link keeps several batches on the way.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
@@ -193,12 +195,15 @@ impl Gateway {
                 CatalogServiceServer::new(Catalog { control, metrics: Arc::clone(&metrics) })
                     .max_encoding_message_size(usize::MAX),
             )
-            .add_service(ControlServiceServer::new(ControlPlane {
-                exchange: Arc::clone(&exchange),
-                version: config.version,
-                started: TimestampMs::now(),
-                metrics: Arc::clone(&metrics),
-            }));
+            .add_service(
+                ControlServiceServer::new(ControlPlane {
+                    exchange: Arc::clone(&exchange),
+                    version: config.version,
+                    started: TimestampMs::now(),
+                    metrics: Arc::clone(&metrics),
+                })
+                .max_decoding_message_size(CHANGES_BYTES),
+            );
 
         let acceptor = |tls| Acceptor {
             tls,

@@ -227,6 +227,43 @@ fn refusals_of_the_hub_end_with_their_reason() {
 }
 
 #[test]
+fn a_folder_of_several_change_sets_is_judged_whole_before_anything_is_changed() {
+    use std::fmt::Write as _;
+    let hub = Hub::start();
+    hub.json(&[&["apply", "schemas"]], 0);
+    let head = hub.json(&[&["status"]], 0)["head"].clone();
+    fs::create_dir(hub.path().join("many")).expect("writable");
+    let mut elements = String::new();
+    for n in 0..1_500 {
+        let definition = "type = \"string\"\nsensitivity = \"none\"\nsource = \"test\"\n";
+        let _ = write!(elements, "[[element]]\nid = \"many.e{n}\"\nname_vi = \"Phần tử {n}\"\n{definition}");
+    }
+    // In the last change set: the hub alone knows that the consumer is not there.
+    let stray = "[[agreement]]\nid = \"x\"\nprovider = \"so-khcn\"\nconsumer = \"so-khcn/khong-co\"\ndataset = \"communes\"\n\
+                 stage = \"live\"\npurpose_vi = \"Thử\"\ngranted_fields = [\"code\"]\n";
+    hub.write("many/elements.toml", &elements);
+    hub.write("many/stray.toml", stray);
+    for command in [&["apply", "many", "--partial"][..], &["apply", "many", "--partial", "--dry-run"]] {
+        let refused = hub.ldop(&[command]);
+        let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("many/stray.toml:1:1: agreement(x).consumer"), "{stderr}");
+    }
+    let plan = hub.json(&[&["plan", "many", "--partial"]], 1);
+    assert_eq!((&plan["change_sets"], &plan["problems"][0]["file"]), (&json!(2), &json!("many/stray.toml")));
+    assert_eq!(hub.json(&[&["status"]], 0)["head"], head, "nothing was changed");
+
+    fs::remove_file(hub.path().join("many/stray.toml")).expect("removed");
+    let plan = hub.json(&[&["plan", "many", "--partial"]], 0);
+    assert_eq!(plan["changes"].as_array().map(Vec::len), Some(1_500));
+    let based_on = head["hash"].as_str().expect("a hash");
+    let applied = hub.json(&[&["apply", "many", "--partial", "--based-on", based_on]], 0);
+    assert_eq!(applied["created"], json!(1_500));
+    let again = hub.json(&[&["apply", "many", "--partial"]], 0);
+    assert_eq!((&again["created"], &again["unchanged"]), (&json!(0), &json!(1_500)));
+}
+
+#[test]
 fn a_plan_tells_what_applying_would_do_and_changes_nothing() {
     let hub = Hub::start();
     let plan = hub.json(&[&["plan", "schemas"]], 0);

@@ -22,6 +22,8 @@ use crate::{
 const MOST_CHANGES: usize = 1_000;
 /// Most bytes of one change set as encoded.
 const MOST_BYTES: usize = 900 << 10;
+/// Most resources, and bytes of them as encoded, that the hub judges together while nothing is changed.
+const MOST_JUDGED: (usize, usize) = (20_000, 16 << 20);
 /// What stands around the changes: ids, hash, flags.
 const ENVELOPE: usize = 128;
 
@@ -32,8 +34,10 @@ Examples:
   ldop apply my-agreements --partial      a part whose dictionary and catalogue stand at the hub
 
 The folder is checked first, as `ldop check` does. What the hub has already is left alone, so applying twice is safe.
-A folder of up to 1,000 resources and 900 KiB is one change set: all of it or nothing. A larger one is sent in several,
-in order of dependency, each all or nothing; when one is refused, those before it stand.
+A folder of up to 1,000 resources and 900 KiB is one change set: all of it or nothing. A larger one, up to 20,000
+resources and 16 MiB, is judged whole first and then sent in several change sets, in order of dependency, each resting
+on the one before: what would be refused is refused before anything is changed, and a change that somebody else makes
+meanwhile stops it. Applied again, it goes on where it stopped.
 Needs the certificate of an operator.";
 
 /// What to apply.
@@ -102,20 +106,22 @@ pub async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
         return Err(Failure::Usage("there are no definitions in the folder".to_owned()));
     }
     let client = args.hub.connect(context).await?;
-    if sets.len() > 1 && context.output == Output::Text {
-        eprintln!("too large for one change set: sent in {}, in order of dependency", sets.len());
-    }
     let mut applied = Applied::default();
     let mut based_on = args.based_on.map(|hash| hash.0.to_vec()).unwrap_or_default();
     let several = sets.len() > 1;
-    for (number, set) in sets.into_iter().enumerate() {
-        if args.dry_run && number > 0 {
-            if context.output == Output::Text {
-                eprintln!("the hub can judge only the first change set before it is applied; the rest is checked here");
-            }
-            break;
+    if several || args.dry_run {
+        let judged = apply(&client, sets.concat(), &based_on, true).await?;
+        if args.dry_run {
+            tell(context.output, &judged, &args);
+            return Ok(Exit::Ok);
         }
-        match apply(&client, set, &based_on, args.dry_run).await {
+        based_on = judged.head.map(|(_, hash)| hash).unwrap_or(based_on);
+    }
+    if several && context.output == Output::Text {
+        eprintln!("too large for one change set: sent in {}, in order of dependency", sets.len());
+    }
+    for (number, set) in sets.into_iter().enumerate() {
+        match apply(&client, set, &based_on, false).await {
             Ok(part) => {
                 // The next set rests on what this one made.
                 if !based_on.is_empty()
@@ -176,8 +182,22 @@ fn located(error: ClientError, places: &[Place]) -> Failure {
     Failure::Refused(violations.into_iter().map(problem).collect())
 }
 
-/// Cuts changes into sets the hub takes, keeping their order.
+/// Cuts changes into sets the hub takes, keeping their order. All of them together are not more than it judges.
 pub(super) fn split(changes: Located) -> Result<Vec<Located>, Vec<Problem>> {
+    let all: usize = changes.iter().map(|(_, change)| change.encoded_len() + ENVELOPE).sum();
+    if changes.len() > MOST_JUDGED.0 || all > MOST_JUDGED.1 {
+        let folder = Problem {
+            place: Place::file("(all folders)"),
+            key: String::new(),
+            found: format!("{} resources of {} KiB", changes.len(), all.div_ceil(1 << 10)),
+            expected: format!(
+                "at most {} and {} KiB: apply folders one by one, with --partial",
+                MOST_JUDGED.0,
+                MOST_JUDGED.1 >> 10
+            ),
+        };
+        return Err(vec![folder]);
+    }
     let mut sets: Vec<Located> = Vec::new();
     let mut bytes = 0;
     let mut problems = Vec::new();
@@ -296,6 +316,12 @@ mod tests {
     fn what_no_set_can_hold_is_named() {
         let problems = split(vec![schema("huge", 1 << 20), schema("small", 1)]).expect_err("too large");
         assert_eq!(problems[0].to_string(), "huge: takes 1025 KiB; expected at most 899 KiB");
+        let too_many = (0..20_001).map(|n| schema(&format!("s{n}"), 1)).collect();
+        assert!(split(too_many).expect_err("too many")[0].to_string().contains("20001 resources of"));
+        let too_large = (0..25).map(|n| schema(&format!("s{n}"), 700 << 10)).collect();
+        assert!(
+            split(too_large).expect_err("too large")[0].to_string().contains("expected at most 20000 and 16384 KiB")
+        );
     }
 
     #[test]

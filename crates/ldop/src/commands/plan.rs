@@ -57,8 +57,8 @@ struct Plan {
     results: Vec<ChangeResult>,
     problems: Vec<Problem>,
     schemas: Vec<SchemaPlan>,
-    /// Resources of later change sets, which the hub can judge only once the first is applied.
-    not_judged: usize,
+    /// In how many change sets it would be applied.
+    change_sets: usize,
 }
 
 /// What would happen to a schema.
@@ -78,13 +78,13 @@ pub async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let references = if args.partial { References::Elsewhere } else { References::Within };
     let loaded = ldop_definitions::load(&args.dirs, references).map_err(Failure::Problems)?;
     let changes: Vec<Change> = loaded.changes.iter().map(|(_, change)| change.clone()).collect();
-    let mut sets = apply::split(loaded.changes).map_err(Failure::Problems)?.into_iter();
-    let Some(first) = sets.next() else {
+    let sets = apply::split(loaded.changes).map_err(Failure::Problems)?;
+    if sets.is_empty() {
         return Err(Failure::Usage("there are no definitions in the folder".to_owned()));
-    };
+    }
     let client = args.hub.connect(context).await?;
-    let mut plan = Plan { not_judged: sets.map(|set| set.len()).sum(), ..Plan::default() };
-    judge(&client, first, &mut plan).await?;
+    let mut plan = Plan { change_sets: sets.len(), ..Plan::default() };
+    judge(&client, sets.concat(), &mut plan).await?;
     for schema in changes.iter().filter_map(schema_of) {
         let stands = plan
             .results
@@ -170,7 +170,7 @@ fn tell(output: Output, plan: &Plan, all: bool) {
                 "waits_for_approval": schema.waits_for_approval,
             })).collect::<Vec<_>>(),
             "problems": plan.problems.iter().map(problem_json).collect::<Vec<_>>(),
-            "not_judged": plan.not_judged,
+            "change_sets": plan.change_sets,
         })),
     }
 }
@@ -196,11 +196,8 @@ fn text(plan: &Plan, all: bool) {
     for problem in &plan.problems {
         output::line(problem);
     }
-    if plan.not_judged > 0 {
-        let count = counted(plan.not_judged, "resource");
-        output::line(format_args!(
-            "{count} more stand in later change sets: the hub judges them once the first is applied"
-        ));
+    if plan.change_sets > 1 {
+        output::line(format_args!("judged whole; would be applied in {} change sets", plan.change_sets));
     }
     let count = |effect: ChangeEffect| plan.results.iter().filter(|result| result.effect() == effect).count();
     if plan.problems.is_empty() {
