@@ -38,8 +38,8 @@ const CONNECTIONS: usize = 64;
 const ROUND: Duration = Duration::from_secs(3);
 const FEW: usize = 100;
 const MANY: usize = 100_000;
-/// Versions of each subject of the many.
-const VERSIONS: usize = 20;
+/// Subjects of the many; a change set has no subject twice.
+const SUBJECTS: usize = 5_000;
 /// Registrations and look-ups of one round.
 const CALLS: usize = 300;
 
@@ -84,11 +84,11 @@ impl RegistryMeasures<'_> {
         // Every registration stands on its own: what is measured is the registry, not ever longer comparisons.
         let free = SubjectSettings { compatibility: CompatibilityMode::None.into(), ..SubjectSettings::default() };
         let free = Change { resource: Some(Resource::SubjectSettings(free)) };
-        let few = (0..FEW).map(|n| change(schema(n / VERSIONS, n % VERSIONS)));
+        let few = (0..FEW).map(|n| change(schema(n % SUBJECTS, n / SUBJECTS)));
         world.apply(self.definitions.iter().cloned().chain([free]).chain(few).collect()).await?;
         let mut rows = vec![self.reading(&world).await?];
         let (register_few, find_few) = self.calls(&world, 1).await?;
-        let more: Vec<Change> = (FEW..MANY).map(|n| change(schema(n / VERSIONS, n % VERSIONS))).collect();
+        let more: Vec<Change> = (FEW..MANY).map(|n| change(schema(n % SUBJECTS, n / SUBJECTS))).collect();
         let begun = Instant::now();
         world.apply(more).await?;
         eprintln!("{MANY} versions registered in {:.0} s", begun.elapsed().as_secs_f64());
