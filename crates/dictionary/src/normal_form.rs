@@ -33,11 +33,16 @@ impl NormalForm {
         self.steps & bit(step) != 0
     }
 
-    /// Whether `text` is as the steps would leave it. Does not allocate; Vietnamese text costs little more than ASCII.
+    /// Whether `text` is as the steps would leave it. Does not allocate; Vietnamese text costs no more than ASCII.
     pub(crate) fn is_kept(self, text: &str) -> bool {
-        (self.steps & BLANKS == 0 || self.blanks_are_kept(text))
-            && (self.steps & CASES == 0 || self.case_is_kept(text))
-            && (!self.has(NormalisationStep::Nfc) || is_composed(text))
+        let others_are_kept = match blanks_of_plain(text) {
+            Some(blanks) => self.steps & blanks == 0,
+            None => {
+                (self.steps & BLANKS == 0 || self.blanks_are_kept(text))
+                    && (!self.has(NormalisationStep::Nfc) || is_composed(text))
+            }
+        };
+        others_are_kept && (self.steps & CASES == 0 || self.case_is_kept(text))
     }
 
     fn blanks_are_kept(self, text: &str) -> bool {
@@ -58,6 +63,24 @@ impl NormalForm {
         let upper = self.has(NormalisationStep::UpperCase);
         !text.chars().any(|c| if upper { c.is_lowercase() } else { c.is_uppercase() })
     }
+}
+
+/// The steps that blanks of a plain text break; none where the text is not plain. Plain is ASCII without control characters
+/// and letters that are composed and no blank: U+00C0 to U+02FF and U+1E00 to U+1EFF. Without branches, so that many bytes
+/// are looked at together.
+fn blanks_of_plain(text: &str) -> Option<u8> {
+    let bytes = text.as_bytes();
+    let ([first, ..], [.., last]) = (bytes, bytes) else { return Some(0) };
+    let (mut is_strange, mut is_doubled) = (*last < b' ', false);
+    for (one, next) in bytes.iter().zip(&bytes[1..]) {
+        // 0xC2 leads Latin-1 signs and blanks, 0xCC and up what lies beyond U+02FF; 0xE1 0xB8 to 0xE1 0xBB is Vietnamese.
+        is_strange |= (*one < b' ') | (*one == 0xC2) | ((*one >= 0xCC) & (*one != 0xE1));
+        is_strange |= (*one == 0xE1) & (next.wrapping_sub(0xB8) > 3);
+        is_doubled |= (*one == b' ') & (*next == b' ');
+    }
+    let trim = if *first == b' ' || *last == b' ' { bit(NormalisationStep::Trim) } else { 0 };
+    let collapse = if is_doubled { bit(NormalisationStep::CollapseSpaces) } else { 0 };
+    (!is_strange).then_some(trim | collapse)
 }
 
 /// Whether `text` is in NFC. Letters below U+0300 and the Vietnamese ones, U+1E00 to U+1EFF, are composed and start
@@ -108,6 +131,19 @@ mod tests {
             let composed: String = text.nfc().collect();
             prop_assert_eq!(is_composed(&text), composed == text);
             prop_assert!(is_composed(&composed));
+        }
+
+        #[test]
+        fn plain_texts_are_judged_as_all_others(
+            text in "[ aẾđĂÀ~\u{7f}\t\u{85}\u{a0}\u{2003}\u{301}\u{1dff}\u{1e00}\u{1eff}각😀]{0,9}",
+        ) {
+            use NormalisationStep::{CollapseSpaces, Nfc, Trim};
+            for steps in [&[Trim][..], &[CollapseSpaces], &[Nfc], &[Trim, CollapseSpaces, Nfc]] {
+                let form = form(steps);
+                let composed = !form.has(Nfc) || text.nfc().eq(text.chars());
+                let kept = (form.steps & BLANKS == 0 || form.blanks_are_kept(&text)) && composed;
+                prop_assert_eq!(form.is_kept(&text), kept);
+            }
         }
 
         #[test]
