@@ -147,6 +147,31 @@ impl System {
     }
 }
 
+/// How the values of records stand on a dataset's topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum WireFormat {
+    /// The JSON text as published.
+    #[default]
+    Json,
+    /// The same behind a frame that names the schema by its registry id, as serializers of Confluent's clients write it.
+    Confluent,
+}
+
+impl WireFormat {
+    /// The words of definitions.
+    pub const WORDS: &'static [&'static str] = &["json", "confluent"];
+
+    /// Reads the word; none is [`Json`](Self::Json).
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "" | "json" => Some(Self::Json),
+            "confluent" => Some(Self::Confluent),
+            _ => None,
+        }
+    }
+}
+
 /// A dataset as registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dataset {
@@ -160,6 +185,8 @@ pub struct Dataset {
     pub providers: Vec<(SystemId, Stage)>,
     /// How long records are kept; `None` means for ever.
     pub retention: Option<Duration>,
+    /// How the values of its records stand on its topics.
+    pub wire_format: WireFormat,
     /// What was registered.
     pub definition: DatasetDefinition,
 }
@@ -178,6 +205,8 @@ pub struct DatasetDefinition {
     pub providers: Vec<(String, Option<Stage>)>,
     pub partitions: u32,
     pub retention_seconds: u64,
+    /// One of [`WireFormat::WORDS`]; empty: the first.
+    pub wire_format: String,
 }
 
 impl Dataset {
@@ -203,10 +232,12 @@ impl Dataset {
                 providers.push((system, *stage));
             }
         }
+        let wire_format = WireFormat::parse(&definition.wire_format);
+        errors.check(wire_format.is_some(), "wire_format", "json or confluent");
         let retention = (definition.retention_seconds > 0).then(|| Duration::from_secs(definition.retention_seconds));
-        match (name, owning_agency, schema) {
-            (Some(name), Some(owning_agency), Some(schema)) if errors.0.is_empty() => {
-                Ok(Self { name, owning_agency, schema, providers, retention, definition })
+        match (name, owning_agency, schema, wire_format) {
+            (Some(name), Some(owning_agency), Some(schema), Some(wire_format)) if errors.0.is_empty() => {
+                Ok(Self { name, owning_agency, schema, providers, retention, wire_format, definition })
             }
             _ => Err(errors.0),
         }

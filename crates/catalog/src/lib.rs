@@ -11,6 +11,6 @@ pub mod state;
 
 pub use definition::{
     Agency, AgencyDefinition, Agreement, AgreementDefinition, Dataset, DatasetDefinition, DefinitionError, System,
-    SystemDefinition,
+    SystemDefinition, WireFormat,
 };
 pub use state::Catalog;

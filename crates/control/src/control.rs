@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::{
-    chain::{self, Break, Hash, Head, LEVEL, Link},
+    chain::{self, Break, Hash, Head, Link},
     check::{self, Refused},
     snapshot::{self, Applied, AppliedSets, Snapshot},
     state::ControlState,
@@ -448,7 +448,7 @@ impl Control {
         let event = ControlEvent {
             sequence: head.sequence + 1,
             previous_hash: head.hash.to_vec(),
-            minimum_level: LEVEL,
+            minimum_level: chain::level_of(&kind),
             writer: self.options.node_id.to_vec(),
             time_ms: TimestampMs::now().0,
             kind: Some(kind),

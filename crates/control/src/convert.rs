@@ -131,6 +131,12 @@ pub(crate) fn dataset(d: &catalog::Dataset) -> DatasetDefinition {
         providers: d.providers.iter().map(|p| (p.system.clone(), stage_from_wire(p.stage))).collect(),
         partitions: d.partitions,
         retention_seconds: d.retention_seconds,
+        wire_format: match catalog::WireFormat::try_from(d.wire_format) {
+            Ok(catalog::WireFormat::Unspecified) => String::new(),
+            Ok(catalog::WireFormat::Confluent) => "confluent".to_owned(),
+            // One of a newer release; no word stands for it.
+            Err(_) => d.wire_format.to_string(),
+        },
     }
 }
 

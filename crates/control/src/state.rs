@@ -16,7 +16,7 @@ use ldop_contract::{
 use ldop_dictionary::{CodeList, Dictionary, Element};
 use ldop_schema_registry::{
     CompiledSchema, Registry, SchemaFinding,
-    registry::{Reference, Use, Version, references},
+    registry::{Reference, SchemaId, Use, Version, references},
 };
 use ldop_types::{DatasetName, Reason, Stage, SubjectName, TimestampMs};
 
@@ -79,6 +79,12 @@ impl LazySchema {
         }
         let (name, version) = (registered.subject.clone(), registered.number);
         Self { name, version, registered, referred, dictionary, compiled: OnceLock::new() }
+    }
+
+    /// The id of its content in the registry.
+    #[must_use]
+    pub fn id(&self) -> SchemaId {
+        self.registered.id
     }
 
     /// The compiled schema. About 200 µs the first time.

@@ -4,7 +4,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use ldop_contract::{
+    catalog::v1::{Agency, Dataset, Provider, System, WireFormat},
     control::v1::{ApplyChangeSetRequest, ApplyChangeSetResponse, Change, ChangeEffect, change::Resource},
+    exchange::v1::Stage as WireStage,
     registry::v1::{self as wire, SchemaAction},
 };
 use ldop_control::{Control, ControlError, Options, Refused};
@@ -264,6 +266,44 @@ async fn all_that_is_wrong_is_told_at_once_and_nothing_is_changed() {
     );
     assert_eq!(refused.reason, Reason::DefinitionInvalid);
     assert_eq!(control.state().digest(), before);
+}
+
+fn dataset(format: i32) -> Resource {
+    Resource::Dataset(Dataset {
+        id: "d".into(),
+        name_vi: "Bộ dữ liệu".into(),
+        owning_agency: "so-a".into(),
+        schema: "a".into(),
+        key_fields: vec!["name".into()],
+        providers: vec![Provider { system: "so-a/x".into(), stage: WireStage::Live.into() }],
+        partitions: 1,
+        wire_format: format,
+        ..Default::default()
+    })
+}
+
+#[tokio::test]
+async fn only_an_event_with_a_wire_format_asks_for_the_level_that_knows_it() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = open(dir.path()).await;
+    let agency = Agency { id: "so-a".into(), name_vi: "Sở A".into(), ..Default::default() };
+    let system = System { id: "so-a/x".into(), name_vi: "Hệ thống".into(), ..Default::default() };
+    let keyed = schema("a", 10);
+    let keyed = wire::Schema { text: keyed.text.replacen('{', r#"{"required": ["name"],"#, 1), ..keyed };
+    let world = [element(), Resource::Schema(keyed), Resource::Agency(agency), Resource::System(system)];
+    let (plain, framed) = (WireFormat::Unspecified.into(), WireFormat::Confluent.into());
+    apply(&control, AN, world.into_iter().chain([dataset(plain)]).collect()).await.expect("applied");
+    apply(&control, AN, vec![dataset(framed)]).await.expect("applied");
+    apply(&control, AN, vec![dataset(framed)]).await.expect("the same again is no event");
+    apply(&control, AN, vec![dataset(plain)]).await.expect("applied");
+    let levels: Vec<_> =
+        control.events(1).await.expect("events").into_iter().map(|(event, _)| event.minimum_level).collect();
+    assert_eq!(levels, [2, 3, 2]);
+    let unknown = apply(&control, AN, vec![dataset(7)]).await.expect_err("of a newer release");
+    assert_eq!(unknown.problems[0].field, "changes[0].dataset(d).wire_format");
+    let digest = control.state().digest();
+    drop(control);
+    assert_eq!(open(dir.path()).await.state().digest(), digest);
 }
 
 /// Events as the release before ids and states wrote them.

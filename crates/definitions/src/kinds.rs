@@ -2,7 +2,7 @@
 //! asked of the crates that own it.
 
 use jiff::Timestamp;
-use ldop_catalog::{AgencyDefinition, AgreementDefinition, DatasetDefinition, SystemDefinition};
+use ldop_catalog::{AgencyDefinition, AgreementDefinition, DatasetDefinition, SystemDefinition, WireFormat};
 use ldop_dictionary::{
     CodeDefinition, CodeListDefinition, CodePairDefinition, ElementDefinition, ElementStatus, IdentifierRule,
     NormalisationCheck, NormalisationStep, RelationKind, ValueFormat, ValueMapDefinition, ValueType,
@@ -330,6 +330,7 @@ pub(crate) fn dataset(table: Table<'_>) -> Entry<DatasetDefinition> {
         providers: Vec::new(),
         partitions: reader.number32("partitions").unwrap_or_default(),
         retention_seconds: reader.number("retention_seconds", u64::MAX).unwrap_or_default(),
+        wire_format: reader.word("wire_format", WireFormat::WORDS).unwrap_or_default(),
     };
     reader.at("providers");
     for (at, table) in reader.table.tables("providers").into_iter().enumerate() {

@@ -1,6 +1,6 @@
 //! From definitions to the messages the hub takes.
 
-use ldop_catalog::{AgreementDefinition, DatasetDefinition};
+use ldop_catalog::{AgreementDefinition, DatasetDefinition, WireFormat};
 use ldop_contract::{
     catalog::v1 as catalog,
     control::v1::{Change, change::Resource},
@@ -176,6 +176,12 @@ fn dataset(d: &DatasetDefinition) -> catalog::Dataset {
         providers: providers.collect(),
         partitions: d.partitions,
         retention_seconds: d.retention_seconds,
+        wire_format: match WireFormat::parse(&d.wire_format) {
+            Some(WireFormat::Confluent) => catalog::WireFormat::Confluent,
+            // What is no word was refused when the definition was read.
+            Some(WireFormat::Json) | None => catalog::WireFormat::Unspecified,
+        }
+        .into(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ldop_contract::control::v1::change::Resource;
+use ldop_contract::{catalog::v1::WireFormat, control::v1::change::Resource};
 use ldop_definitions::{References, load};
 
 fn cases() -> PathBuf {
@@ -59,6 +59,27 @@ fn the_published_folder_is_right_and_always_gives_the_same_changes() {
     let ranks: Vec<_> = once.changes.iter().map(|(_, c)| rank(c.resource.as_ref().expect("set"))).collect();
     assert!(ranks.is_sorted());
     assert_eq!(ranks.last(), Some(&6));
+}
+
+#[test]
+fn a_dataset_says_how_its_records_stand_on_their_topics() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::copy(cases().join("ok/parcel.schema.json"), folder.path().join("parcel.schema.json")).expect("copied");
+    let text = fs::read_to_string(cases().join("ok/a.toml")).expect("readable");
+    for (line, expected) in [
+        ("wire_format = \"confluent\"", WireFormat::Confluent),
+        ("wire_format = \"json\"", WireFormat::Unspecified),
+        ("", WireFormat::Unspecified),
+    ] {
+        let text = text.replace("wire_format = \"confluent\"", line);
+        fs::write(folder.path().join("a.toml"), text).expect("writable");
+        let loaded = load(&[folder.path().to_owned()], References::Within).expect("right");
+        let format = loaded.changes.iter().find_map(|(_, change)| match &change.resource {
+            Some(Resource::Dataset(dataset)) => Some(dataset.wire_format()),
+            _ => None,
+        });
+        assert_eq!(format, Some(expected), "{line}");
+    }
 }
 
 #[test]

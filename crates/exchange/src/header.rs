@@ -7,6 +7,10 @@ use ldop_types::{DatasetName, ExchangeId, Stage, SystemId, TimestampMs};
 use prost::Message as _;
 use sha2::{Digest, Sha256};
 
+use crate::frame;
+
+/// Flag of records that stand behind a frame.
+const FRAMED: u32 = 8;
 /// Name of the packed header.
 pub const LDOP_HEADER: &str = "ldop";
 /// CloudEvents 1.0.2, Kafka protocol binding 3.2: attributes of the binary content mode.
@@ -68,6 +72,16 @@ pub struct RecordMeta {
     pub schema_version: u32,
     /// Version of the dataset definition in force.
     pub dataset_version: u32,
+    /// Whether a [frame] stands before the payload.
+    pub framed: bool,
+}
+
+impl RecordMeta {
+    /// The payload within the value of the record's entry; none where the frame that should stand before it does not.
+    #[must_use]
+    pub fn payload<'a>(&self, value: &'a [u8]) -> Option<&'a [u8]> {
+        if self.framed { frame::behind(value) } else { Some(value) }
+    }
 }
 
 /// An entry of a dataset topic, told apart.
@@ -106,12 +120,12 @@ impl Attributes {
         }
     }
 
-    /// The entries to append for some records. One allocation holds the headers that are the records' own.
+    /// The entries to append for some records, each with its key and value. One allocation holds the headers that are the records' own.
     pub fn entries<'a>(&self, records: impl ExactSizeIterator<Item = (&'a RecordMeta, Bytes, Bytes)>) -> Vec<NewEntry> {
         let mut own = Vec::with_capacity(records.len() * (UUID_TEXT + RECORD_HEADER_ROOM));
         let mut ends = Vec::with_capacity(records.len());
         let mut entries = Vec::with_capacity(records.len());
-        for (meta, key, payload) in records {
+        for (meta, key, value) in records {
             let start = own.len();
             own.resize(start + UUID_TEXT, 0);
             meta.exchange_id.write_text((&mut own[start..]).try_into().expect("a UUID's text has this length"));
@@ -119,7 +133,7 @@ impl Attributes {
             ends.push(own.len());
             entries.push(NewEntry {
                 key: Some(key),
-                value: Some(payload),
+                value: Some(value),
                 headers: Vec::with_capacity(5),
                 timestamp: meta.accepted_time,
             });
@@ -141,8 +155,8 @@ impl Attributes {
 
     /// The entry to append for one record.
     #[must_use]
-    pub fn entry(&self, meta: &RecordMeta, key: Bytes, payload: Bytes) -> NewEntry {
-        let mut entries = self.entries(std::iter::once((meta, key, payload)));
+    pub fn entry(&self, meta: &RecordMeta, key: Bytes, value: Bytes) -> NewEntry {
+        let mut entries = self.entries(std::iter::once((meta, key, value)));
         entries.pop().expect("an entry for each record")
     }
 }
@@ -175,9 +189,11 @@ fn encode_record_header(meta: &RecordMeta, out: &mut Vec<u8>) {
         encode_key(8, WireType::SixtyFourBit, out);
         out.extend_from_slice(&meta.scope.0.to_le_bytes());
     }
+    number(9, if meta.framed { FRAMED.into() } else { 0 }, out);
 }
 
-/// The entry with which a writer takes a partition over. Its key is the marker's own, so compaction keeps the last.
+/// The entry with which a writer takes a partition over. It has no value: deserializers of other programs pass an entry
+/// without one over, and fail at an empty one.
 #[must_use]
 pub fn marker(epoch: u64, writer: [u8; 16], now: TimestampMs) -> NewEntry {
     let header = RecordHeader {
@@ -189,7 +205,7 @@ pub fn marker(epoch: u64, writer: [u8; 16], now: TimestampMs) -> NewEntry {
     };
     NewEntry {
         key: Some(Bytes::from_static(b"\0ldop-epoch")),
-        value: Some(Bytes::new()),
+        value: None,
         headers: vec![(LDOP_HEADER, Bytes::from(header.encode_to_vec()))],
         timestamp: now,
     }
@@ -213,6 +229,7 @@ pub fn stamp(entry: &Entry) -> Result<Stamp, StampError> {
             accepted_time: TimestampMs(header.accepted_time_ms),
             schema_version: header.schema_version,
             dataset_version: header.dataset_version,
+            framed: header.flags & FRAMED != 0,
         })),
         RecordKind::EpochMarker => Ok(Stamp::Marker {
             epoch: header.epoch,
@@ -312,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_header_is_written_as_prost_writes_it() {
-        for event_time in [0, -5, 1_700_000_000_000] {
+        for (event_time, framed) in [(0, false), (-5, true), (1_700_000_000_000, false)] {
             let meta = RecordMeta {
                 epoch: 65_537,
                 exchange_id: ExchangeId::new(),
@@ -322,6 +339,7 @@ mod tests {
                 accepted_time: TimestampMs::now(),
                 schema_version: 3,
                 dataset_version: 4,
+                framed,
             };
             let header = RecordHeader {
                 kind: RecordKind::Record.into(),
@@ -332,7 +350,7 @@ mod tests {
                 schema_version: meta.schema_version,
                 dataset_version: meta.dataset_version,
                 scope: meta.scope.0,
-                flags: 0,
+                flags: if framed { 8 } else { 0 },
                 writer: Bytes::new(),
             };
             let mut written = Vec::new();
@@ -362,6 +380,7 @@ mod tests {
                 accepted_time: TimestampMs(0),
                 schema_version: 1,
                 dataset_version: 1,
+                framed: false,
             })
         };
         let marker = |epoch| Stamp::Marker { epoch, writer: [0; 16] };

@@ -2,6 +2,7 @@
 //!
 //! Reading order:
 //! - [`header`]: what travels beside a record; commitments; which entries count ([`header::Reign`]).
+//! - [`frame`]: the Confluent wire format, for datasets that use it.
 //! - [`index`]: which exchange ids are taken; derived, rebuilt from the log.
 //! - [`writer`]: the one writer of a topic's partitions, fenced in band by epoch markers.
 //! - [`publish`]: admission, from bytes to verdicts.
@@ -15,6 +16,7 @@
 pub mod clock;
 pub mod cursors;
 pub mod events;
+pub mod frame;
 pub mod header;
 pub mod index;
 pub mod metrics;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use ldop_catalog::{Dataset, state::Versioned};
+use ldop_catalog::{Dataset, WireFormat, state::Versioned};
 use ldop_contract::control::v1::{BrokenRule, RecordRefused, exchange_event::Kind};
 use ldop_log::{LogError, Offset, Partition};
 use ldop_schema_registry::{CompiledSchema, Limits, Outcome, Parser};
@@ -23,6 +23,7 @@ use tracing::warn;
 
 use crate::{
     Exchange,
+    frame::{self, Frame, Framing},
     header::{self, Attributes, Commitment, RecordMeta, Salt, Scope, Stamp, partition_of},
     index::{Index, Key, Place, Reserved, Settled},
     writer::{Batch, Outgoing, Submitted, TopicWriter},
@@ -48,7 +49,7 @@ const REPEAT_BYTES: usize = 256 << 10;
 pub struct Incoming {
     /// Exchange id, 16 bytes if it is one.
     pub exchange_id: Bytes,
-    /// Payload.
+    /// Payload; behind a [frame] if the dataset takes any.
     pub payload: Bytes,
     /// When the stated fact came about; `None`: now.
     pub event_time: Result<Option<TimestampMs>, NoSuchTime>,
@@ -113,6 +114,8 @@ struct Plan {
     dataset: Arc<Versioned<Dataset>>,
     schema_version: u32,
     schema: Arc<CompiledSchema>,
+    /// Of a dataset of the Confluent wire format.
+    framing: Option<Framing>,
     writer: Arc<TopicWriter>,
 }
 
@@ -355,11 +358,20 @@ impl Publisher {
         let Ok(event_time) = record.event_time else {
             return unfit(Reason::EventTimeInvalid);
         };
-        if record.payload.len() > self.exchange.config.record_bytes {
+        let behind;
+        let (frame, payload) = match &self.plan.framing {
+            Some(_) => {
+                let (frame, payload) = frame::split(record.payload.clone());
+                behind = payload;
+                (frame, &behind)
+            }
+            None => (Frame::None, &record.payload),
+        };
+        if payload.len() > self.exchange.config.record_bytes {
             return unfit(Reason::RecordTooLarge);
         }
         let event_time = event_time.unwrap_or(now);
-        let payload = self.check(&record.payload, event_time).map(|warnings| {
+        let payload = self.check(&frame, payload, event_time).map(|warnings| {
             let start = keys.len();
             keys.extend_from_slice(&self.record_key);
             let lane = partition_of(&self.record_key, self.plan.writer.partitions()) as usize;
@@ -378,19 +390,23 @@ impl Publisher {
         lanes: &mut Lanes,
         events: &mut Vec<Refused>,
     ) -> Slot {
-        let (id, event_time, payload) = match checked {
+        let (id, event_time, found) = match checked {
             Checked::Unfit { id, reason } => return self.refuse(id, None, Refusal::of(reason), events),
             Checked::Read { id, event_time, payload } => (id, event_time, payload),
+        };
+        let payload = match &self.plan.framing {
+            Some(_) => frame::split(record.payload).1,
+            None => record.payload,
         };
         let key = Key { id, scope: self.scope };
         match self.exchange.index.reserve(key) {
             Reserved::New => {}
-            Reserved::Taken(place) => return Slot::Taken { key, place, payload: record.payload },
-            Reserved::Pending(outcome) => return Slot::Attached { outcome, key, payload: record.payload },
+            Reserved::Taken(place) => return Slot::Taken { key, place, payload },
+            Reserved::Pending(outcome) => return Slot::Attached { outcome, key, payload },
         }
         let salt: Salt = rand::random();
-        let commitment = header::commit(&salt, &record.payload);
-        match payload {
+        let commitment = header::commit(&salt, &payload);
+        match found {
             Ok(Fit { lane, record_key, warnings }) => {
                 let meta = RecordMeta {
                     epoch: 0,
@@ -401,9 +417,14 @@ impl Publisher {
                     accepted_time: now,
                     schema_version: self.plan.schema_version,
                     dataset_version: self.plan.dataset.version,
+                    framed: self.plan.framing.is_some(),
                 };
-                let bytes = record.payload.len();
-                let at = lanes.push(lane, Outgoing { key, meta, record_key, payload: record.payload });
+                let bytes = payload.len();
+                let value = match &self.plan.framing {
+                    Some(framing) => framing.value(&payload),
+                    None => payload,
+                };
+                let at = lanes.push(lane, Outgoing { key, meta, record_key, value });
                 Slot::Written { lane, at, meta, commitment, bytes, warnings }
             }
             Err(findings) => {
@@ -413,9 +434,19 @@ impl Publisher {
         }
     }
 
-    /// Parses and checks a payload; leaves its key in `self.record_key`.
-    fn check(&mut self, payload: &[u8], event_time: TimestampMs) -> Result<Vec<Finding>, Vec<Finding>> {
-        let document = self.parser.parse(payload).map_err(|finding| vec![finding])?;
+    /// Checks what was sent; leaves the key of a good payload in `self.record_key`.
+    fn check(&mut self, frame: &Frame, payload: &[u8], event_time: TimestampMs) -> Result<Vec<Finding>, Vec<Finding>> {
+        let checked = self.check_payload(payload, event_time);
+        match self.plan.framing.as_ref().and_then(|framing| framing.finding(frame)) {
+            None => checked,
+            // What is cut short is no payload.
+            Some(finding) if *frame == Frame::Cut => Err(vec![finding]),
+            Some(finding) => Err([finding].into_iter().chain(checked.err().unwrap_or_default()).collect()),
+        }
+    }
+
+    fn check_payload(&mut self, payload: &[u8], event_time: TimestampMs) -> Result<Vec<Finding>, Vec<Finding>> {
+        let document = self.parser.parse(payload).map_err(|finding| vec![frame::told(finding, payload)])?;
         self.outcome.clear();
         self.plan.schema.check(&document, event_time.date_in_vietnam(), &mut self.outcome);
         if self.outcome.is_accepted() {
@@ -631,7 +662,8 @@ async fn compare_repeats(
         }
         verdicts[index] = match read.get(&at) {
             Some((Stamp::Record(meta), stored)) if meta.exchange_id == key.id => {
-                if *stored == payload {
+                // A repeat may come with a frame or without, and the dataset may have changed its format in between.
+                if *stored == payload || *stored == frame::split(payload).1 {
                     let counter = [topic.dataset.as_str(), topic.stage.as_str(), "repeated"];
                     exchange.metrics.admissions.with_label_values(&counter).inc();
                     Verdict::Accepted(Receipt {
@@ -670,6 +702,7 @@ async fn compare_repeats(
     Ok(())
 }
 
+/// Records around a place, their payloads without frames.
 async fn read_around(
     exchange: &Exchange,
     topic: &TopicOf,
@@ -680,7 +713,14 @@ async fn read_around(
         Ok(fetched) => Ok(fetched
             .entries
             .into_iter()
-            .filter_map(|entry| Some(((place.partition, entry.offset), (header::stamp(&entry).ok()?, entry.value?))))
+            .filter_map(|entry| {
+                let (stamp, value) = (header::stamp(&entry).ok()?, entry.value?);
+                let payload = match &stamp {
+                    Stamp::Record(meta) => value.slice_ref(meta.payload(&value)?),
+                    Stamp::Marker { .. } => value,
+                };
+                Some(((place.partition, entry.offset), (stamp, payload)))
+            })
             .collect()),
         Err(LogError::OutOfRange { .. }) => Ok(HashMap::new()),
         Err(error) => {
@@ -698,11 +738,16 @@ fn plan(exchange: &Exchange, system: &SystemId, dataset: &DatasetName, stage: St
         return Err(Reason::NotAProvider);
     }
     let schema = state.schema(found.value.schema.as_str(), stage).ok_or(Reason::SchemaNotApproved)?;
+    let framing = match found.value.wire_format {
+        WireFormat::Json => None,
+        WireFormat::Confluent => Some(Framing::of(&state, found.value.schema.as_str(), stage, schema.id())),
+    };
     Ok(Plan {
         sequence: state.head.sequence,
         dataset: Arc::clone(found),
         schema_version: schema.version,
         schema: schema.get()?,
+        framing,
         writer: exchange.writer(stage, dataset)?,
     })
 }

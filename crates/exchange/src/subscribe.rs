@@ -380,9 +380,10 @@ impl Subscription {
                     continue;
                 };
                 let Some(meta) = lane.reign.admits(&stamp).copied() else { continue };
-                let Some(payload) = entry.value.as_ref() else { continue };
+                let Some(value) = entry.value.as_ref() else { continue };
                 let from = projected.len();
-                if self.projection.apply(payload, &mut projected).is_err() {
+                let payload = meta.payload(value);
+                if payload.is_none_or(|payload| self.projection.apply(payload, &mut projected).is_err()) {
                     tracing::error!(partition = %lane.partition, offset = entry.offset, "accepted record is no JSON object any more");
                     return Err(Reason::RecordAltered);
                 }

@@ -76,7 +76,7 @@ pub struct Batch {
     pub keys: Bytes,
 }
 
-/// A record to append: its reservation, what the hub knows of it, its key and payload.
+/// A record to append: its reservation, what the hub knows of it, its key and value.
 pub struct Outgoing {
     /// Reserved id.
     pub key: Key,
@@ -84,8 +84,8 @@ pub struct Outgoing {
     pub meta: RecordMeta,
     /// Where the record key stands in the batch's keys.
     pub record_key: Range<usize>,
-    /// Payload as published.
-    pub payload: Bytes,
+    /// Payload as published, behind its frame if it has one.
+    pub value: Bytes,
 }
 
 /// Resolves with the offsets of a batch, in order.
@@ -212,8 +212,7 @@ impl TopicWriter {
         }
         let keys = &batch.keys;
         let records = batch.records.iter();
-        let entries =
-            attributes.entries(records.map(|r| (&r.meta, keys.slice(r.record_key.clone()), r.payload.clone())));
+        let entries = attributes.entries(records.map(|r| (&r.meta, keys.slice(r.record_key.clone()), r.value.clone())));
         // The lock is held over both calls, so that the settler sees batches in the order of the log.
         match serving.appender.append(entries) {
             Ok(appended) => {

@@ -32,6 +32,9 @@ use ldop_sample_data::{Dataset, Sample};
 use ldop_schema_registry::{Limits, Parser};
 use ldop_types::{AgreementId, DatasetName, ExchangeId, Reason, Rule, Stage, SubscriptionName, SystemId, TimestampMs};
 
+#[path = "road/wire_format.rs"]
+mod wire_format;
+
 const SOON: Duration = Duration::from_secs(30);
 
 fn schemas() -> PathBuf {

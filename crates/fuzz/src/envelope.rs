@@ -50,6 +50,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         accepted_time: TimestampMs(1_780_000_000_001),
         schema_version: 3,
         dataset_version: 4,
+        framed: true,
     };
     let record = attributes().entry(&meta, Bytes::from_static(b"k"), Bytes::from_static(b"{}"));
     let marker = header::marker(65_537, [9; 16], TimestampMs(1));

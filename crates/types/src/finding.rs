@@ -27,6 +27,7 @@ pub enum Rule {
     CheckDigit,
     Identifier,
     Key,
+    Frame,
     PrefixUnknown,
     SexMismatch,
     BirthYearMismatch,
@@ -35,7 +36,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Syntax,
         Self::DuplicateKey,
         Self::TooDeep,
@@ -57,6 +58,7 @@ impl Rule {
         Self::CheckDigit,
         Self::Identifier,
         Self::Key,
+        Self::Frame,
         Self::PrefixUnknown,
         Self::SexMismatch,
         Self::BirthYearMismatch,
@@ -88,6 +90,7 @@ impl Rule {
             Self::CheckDigit => "CHECK_DIGIT",
             Self::Identifier => "IDENTIFIER",
             Self::Key => "KEY",
+            Self::Frame => "FRAME",
             Self::PrefixUnknown => "PREFIX_UNKNOWN",
             Self::SexMismatch => "SEX_MISMATCH",
             Self::BirthYearMismatch => "BIRTH_YEAR_MISMATCH",
@@ -125,6 +128,10 @@ impl Rule {
             Self::Key => {
                 ("trường khóa bị thiếu hoặc không phải chuỗi, số", "a key field is missing or not a string or integer")
             }
+            Self::Frame => (
+                "khung không nêu phiên bản lược đồ dùng được",
+                "the frame names no version of the schema that is in use",
+            ),
             Self::PrefixUnknown => {
                 ("ba số đầu không có trong danh sách mã tỉnh", "the first three digits are no known province code")
             }

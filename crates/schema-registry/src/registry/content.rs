@@ -64,12 +64,18 @@ impl ContentHash {
 
     /// A UUID of the content (RFC 9562, version 8).
     #[must_use]
-    pub fn guid(&self) -> String {
+    pub fn guid_bytes(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&self.0[..16]);
         bytes[6] = bytes[6] & 0x0f | 0x80;
         bytes[8] = bytes[8] & 0x3f | 0x80;
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        bytes
+    }
+
+    /// The same as text.
+    #[must_use]
+    pub fn guid(&self) -> String {
+        let hex: String = self.guid_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
     }
 }
