@@ -49,7 +49,7 @@ class Door:
         return answer
 
 
-def arguments():
+def parser():
     parser = argparse.ArgumentParser()
     parser.add_argument("--registry", required=True, help="host:port of the REST interface")
     parser.add_argument("--ca", required=True)
@@ -59,7 +59,11 @@ def arguments():
     parser.add_argument("--system-key")
     parser.add_argument("--basic", help="name:secret")
     parser.add_argument("--bootstrap", help="a Kafka broker")
-    return parser.parse_args()
+    return parser
+
+
+def arguments():
+    return parser().parse_args()
 
 
 def quoted(subject):

@@ -14,3 +14,5 @@ mod restored_short;
 mod slow_reader;
 mod takeover;
 mod watching;
+#[cfg(feature = "kafka-tests")]
+mod wire_format;

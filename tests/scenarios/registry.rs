@@ -13,8 +13,8 @@ use tokio::process::Command;
 
 const SECRET: &str = "a-secret-of-a-test-only-0123456789";
 
-/// Runs a script of tests/registry against a hub with credentials; tells what it printed when it fails.
-async fn run(script: &str, engine: Engine) -> anyhow::Result<()> {
+/// A world whose registry knows a client by name and secret.
+pub async fn world(engine: Engine) -> anyhow::Result<World> {
     let more = "[registry]\ncredentials = \"credentials.toml\"".to_owned();
     let world = World::with(engine, &Settings { more, ..Settings::default() }).await?;
     let digest: String = Sha256::digest(SECRET.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -23,7 +23,11 @@ async fn run(script: &str, engine: Engine) -> anyhow::Result<()> {
     let file = world.folder().join("credentials.toml");
     fs::write(&file, credential)?;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
-    let hub = world.start_with_samples().await?;
+    Ok(world)
+}
+
+/// Runs a script of tests/registry against the hub of such a world. Gives what it printed; tells it when it fails.
+pub async fn script(world: &World, script: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let (operator, system) = (world.operator_files()?, world.pki().client_files(&Identity::system(PROVIDER)?));
     let mut command = Command::new(root.join("target/tools/python/bin/python"));
@@ -35,13 +39,20 @@ async fn run(script: &str, engine: Engine) -> anyhow::Result<()> {
     if let Some(broker) = world.broker() {
         command.arg("--bootstrap").arg(broker.address());
     }
-    command.env("PYTHONDONTWRITEBYTECODE", "1").kill_on_drop(true);
+    command.args(arguments).env("PYTHONDONTWRITEBYTECODE", "1").kill_on_drop(true);
     let ended = tokio::time::timeout(Duration::from_secs(120), command.output()).await;
     let ended = ended.context("the script did not end")?.context("Python, which tests/setup.sh fetches")?;
     let told = || format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
     ensure!(ended.status.success(), "{script}:\n{}", told());
     let log = fs::read_to_string(world.log_file())?;
     ensure!(!log.contains(SECRET), "the secret stands in the log");
+    Ok(String::from_utf8(ended.stdout)?)
+}
+
+async fn run(name: &str, engine: Engine) -> anyhow::Result<()> {
+    let world = world(engine).await?;
+    let hub = world.start_with_samples().await?;
+    script(&world, name, &[]).await?;
     hub.stop(Duration::from_secs(30)).await?;
     world.no_panic()
 }

@@ -76,7 +76,7 @@ impl Default for PublisherConfig {
 pub struct NewRecord<'a> {
     /// Its id; keep it with the record, and give the same one when the record is published again.
     pub exchange_id: ExchangeId,
-    /// One JSON object in UTF-8.
+    /// One JSON object in UTF-8; behind a frame of the Confluent wire format if the dataset takes any.
     pub payload: &'a [u8],
     /// When the fact the record states came about; `None`: when the hub receives it.
     pub event_time: Option<TimestampMs>,
