@@ -1,7 +1,7 @@
 //! What a change of a code list touches: told before it is made, so that it can be reviewed.
 //!
-//! It looks at definitions only. Which of the codes that stop being valid stand in records is for whoever holds records
-//! to count: [`Impact::stopping`] says which codes to look for, and from which day.
+//! It looks at definitions only. Which of the codes that stop being valid stand in records is for the exchange to count:
+//! [`Impact::stopping`] says which codes to look for, and from which day.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,6 +7,7 @@
 //! - [`writer`]: the one writer of a topic's partitions, fenced in band by epoch markers.
 //! - [`publish`]: admission, from bytes to verdicts.
 //! - [`projection`], [`subscribe`]: delivery of granted fields.
+//! - [`codes`]: how often codes of a list stand in records, for whoever changes the list.
 //! - [`events`], [`cursors`]: accountable events and durable positions.
 //! - [`clock`]: time that does not run backwards.
 //!
@@ -14,6 +15,7 @@
 //! A record is *accepted* once the log has acknowledged it, and only then does anyone hear so.
 
 pub mod clock;
+pub mod codes;
 pub mod cursors;
 pub mod events;
 pub mod frame;
@@ -40,7 +42,7 @@ use ldop_control::{Control, ControlState};
 use ldop_log::{Cleanup, LogError, MessageLog, Partition, TopicSpec};
 use ldop_types::{DatasetName, Reason, Stage, SystemId, TimestampMs};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -101,6 +103,8 @@ pub struct Exchange {
     shared: Arc<Shared>,
     writers: Mutex<HashMap<(Stage, DatasetName), Arc<TopicWriter>>>,
     open: Mutex<HashMap<SubscriptionId, CancellationToken>>,
+    /// Held while codes are counted: one count at a time.
+    counting: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
     draining: AtomicBool,
@@ -151,6 +155,7 @@ impl Exchange {
             shared,
             writers: Mutex::new(HashMap::new()),
             open: Mutex::new(HashMap::new()),
+            counting: Arc::new(Semaphore::new(1)),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             draining: AtomicBool::new(false),

@@ -32,6 +32,8 @@ use ldop_sample_data::{Dataset, Sample};
 use ldop_schema_registry::{Limits, Parser};
 use ldop_types::{AgreementId, DatasetName, ExchangeId, Reason, Rule, Stage, SubscriptionName, SystemId, TimestampMs};
 
+#[path = "road/codes.rs"]
+mod codes;
 #[path = "road/wire_format.rs"]
 mod wire_format;
 

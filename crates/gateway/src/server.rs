@@ -186,6 +186,7 @@ impl Gateway {
             .add_service(
                 RegistryServiceServer::new(RegistryService {
                     control: Arc::clone(&control),
+                    exchange: Arc::clone(&exchange),
                     metrics: Arc::clone(&metrics),
                     stop: stop.clone(),
                 })

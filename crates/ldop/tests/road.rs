@@ -388,3 +388,71 @@ fn certificates_of_another_authority_are_told_apart() {
     let (cert, key) = ("other/operators/so-khcn/quan-tri.crt", "other/operators/so-khcn/quan-tri.key");
     status(&["--cert", cert, "--key", key], "The hub does not take your certificate");
 }
+
+#[test]
+fn impact_tells_where_the_codes_that_stop_stand_in_records() {
+    let hub = Hub::start();
+    hub.json(&[&["apply", "schemas"]], 0);
+    let records: Vec<Value> = (1..=3).map(commune).collect();
+    hub.write("communes.jsonl", &jsonl(&records));
+    let summary = hub.json(&[&["publish", "communes.jsonl"], &DATASET, &PROVIDER], 0);
+    assert_eq!(summary["accepted"], 3);
+
+    // A new edition, in which two codes end.
+    let lists = hub.path().join("new");
+    fs::create_dir(&lists).expect("made");
+    for file in fs::read_dir(hub.path().join("schemas/code-lists")).expect("readable") {
+        let file = file.expect("readable");
+        fs::copy(file.path(), lists.join(file.file_name())).expect("copied");
+    }
+    let file = lists.join("gialai-communes.csv");
+    let mut text = fs::read_to_string(&file).expect("readable");
+    for code in ["21583", "21553"] {
+        let start =
+            text.find(&format!("\n{code},Phường")).and_then(|at| text[at..].find("2025-07-01,,").map(|to| at + to));
+        let start = start.expect("the row in force");
+        text.replace_range(start..start + "2025-07-01,,".len(), "2025-07-01,2027-06-30,");
+    }
+    fs::write(&file, text).expect("writable");
+    let impact = ["impact", "new", "--against", "schemas", "--live", "--days", "7"];
+
+    let told = hub.json(&[&impact], 0);
+    let told = &told["impacts"][0];
+    assert_eq!((&told["code_list"], &told["live"]["days"]), (&json!("gialai-communes"), &json!(7)));
+    let counts = told["live"]["counts"].as_array().expect("a list");
+    assert_eq!(counts.len(), 1, "{told:#}");
+    let count = &counts[0];
+    assert!(count["last_accepted"].as_str().is_some_and(|time| time.ends_with("+07:00")), "{count}");
+    let place = ["code", "dataset", "stage", "pointer"].map(|key| count[key].as_str().unwrap_or_default());
+    assert_eq!((place, &count["records"]), (["21583", "communes", "live", "/code"], &json!(3)));
+    assert_eq!(told["live"]["not_seen"], json!(["21553"]));
+    let looked = told["live"]["datasets"].as_array().expect("a list");
+    assert!(looked.contains(&json!({ "dataset": "communes", "stage": "live", "records": 3 })), "{told:#}");
+
+    let shown = hub.ldop(&[&impact]);
+    let shown = String::from_utf8(shown.stdout).expect("UTF-8");
+    assert!(shown.contains("seen in 3 records of the last 7 days") && shown.contains("1 code, 1 not"), "{shown}");
+    assert!(!shown.contains("Quy Nhơn 1"), "nothing of a record but the code");
+
+    // Only operators may ask; without --live no hub is asked.
+    let refused = hub.ldop(&[&impact, &PROVIDER]);
+    assert_eq!(refused.status.code(), Some(1), "{}", String::from_utf8_lossy(&refused.stderr));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("NOT_AN_OPERATOR"));
+    let offline = hub.json(&[&["impact", "new", "--against", "schemas"]], 0);
+    assert!(offline["impacts"][0].get("live").is_none());
+
+    // A list the hub does not have in this form is told, code by code.
+    hub.write("new/extra.toml", "[[code_list]]\nid = \"gone\"\nname_vi = \"Cũ\"\ncodes = [{ code = \"a\", label_vi = \"A\", valid_to = \"2027-01-01\" }]\n");
+    fs::create_dir(hub.path().join("old")).expect("made");
+    hub.write(
+        "old/extra.toml",
+        "[[code_list]]\nid = \"gone\"\nname_vi = \"Cũ\"\ncodes = [{ code = \"a\", label_vi = \"A\" }]\n",
+    );
+    let unknown = hub.ldop(&[&["impact", "new", "--against", "old", "--against", "schemas", "--live"]]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(
+        String::from_utf8_lossy(&unknown.stderr).contains("RESOURCE_NOT_FOUND"),
+        "{}",
+        String::from_utf8_lossy(&unknown.stderr)
+    );
+}

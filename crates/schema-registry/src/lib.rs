@@ -50,4 +50,4 @@ pub use compatibility::{CompatibilityMode, CompatibilityPolicy, SchemaTree};
 pub use document::{Document, Limits, Parser};
 pub use outcome::Outcome;
 pub use registry::Registry;
-pub use schema::{CompiledSchema, SchemaFinding, SchemaRule, TopLevelField};
+pub use schema::{CompiledSchema, Finder, SchemaFinding, SchemaRule, TopLevelField};

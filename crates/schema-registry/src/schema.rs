@@ -3,6 +3,7 @@
 mod bind;
 mod collect;
 mod explain;
+mod find;
 mod finding;
 mod plan;
 mod quick;
@@ -13,6 +14,7 @@ use jsonschema::{Draft, PatternOptions, Validator, error::ValidationErrorKind};
 use ldop_dictionary::{Binding, Dictionary, Element, ElementStatus, RelationKind, pattern::MAX_PROGRAM_BYTES};
 use ldop_types::{Date, ElementId, Rule, Sensitivity, Text};
 
+pub use find::Finder;
 pub use finding::{SchemaFinding, SchemaRule};
 
 use crate::{

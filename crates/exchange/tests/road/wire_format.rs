@@ -10,7 +10,7 @@ use ldop_schema_registry::registry::SchemaId;
 use super::*;
 
 /// Has the births stand on their topics in a format from now on.
-async fn set_format(exchange: &Exchange, format: WireFormat) {
+pub async fn set_format(exchange: &Exchange, format: WireFormat) {
     let mut dataset = (*exchange.control.state().stored.datasets["civil-status"]).clone();
     dataset.wire_format = format.into();
     apply(exchange, vec![control::Change { resource: Some(Resource::Dataset(dataset)) }]).await;

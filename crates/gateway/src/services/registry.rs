@@ -5,37 +5,51 @@ use std::{collections::VecDeque, pin::Pin, sync::Arc};
 use futures::Stream;
 use ldop_contract::{
     control::v1::{change::Resource, control_event::Kind},
+    convert::{stage_to_wire, timestamp_to_wire},
     registry::v1::{
-        self as wire, CheckCompatibilityRequest, CheckCompatibilityResponse, FindSchemaRequest, FindSchemaResponse,
-        GetCodeListRequest, GetCodeListResponse, GetElementRequest, GetElementResponse, GetSchemaByIdRequest,
-        GetSchemaByIdResponse, GetSchemaRequest, GetSchemaResponse, GetSubjectSettingsRequest,
-        GetSubjectSettingsResponse, ListCodeListsRequest, ListCodeListsResponse, ListElementsRequest,
-        ListElementsResponse, ListSchemaVersionsRequest, ListSchemaVersionsResponse, ListSchemasRequest,
-        ListSchemasResponse, MoveSchemaRequest, MoveSchemaResponse, RegisterCodeListRequest, RegisterCodeListResponse,
+        self as wire, CheckCompatibilityRequest, CheckCompatibilityResponse, CodeCount, CountCodesRequest,
+        CountCodesResponse, CountedDataset, FindSchemaRequest, FindSchemaResponse, GetCodeListRequest,
+        GetCodeListResponse, GetElementRequest, GetElementResponse, GetSchemaByIdRequest, GetSchemaByIdResponse,
+        GetSchemaRequest, GetSchemaResponse, GetSubjectSettingsRequest, GetSubjectSettingsResponse,
+        ListCodeListsRequest, ListCodeListsResponse, ListElementsRequest, ListElementsResponse,
+        ListSchemaVersionsRequest, ListSchemaVersionsResponse, ListSchemasRequest, ListSchemasResponse,
+        MoveSchemaRequest, MoveSchemaResponse, RegisterCodeListRequest, RegisterCodeListResponse,
         RegisterElementRequest, RegisterElementResponse, RegisterSchemaRequest, RegisterSchemaResponse,
         SetSubjectSettingsRequest, SetSubjectSettingsResponse, WatchRequest, WatchResponse, WatchedChange,
         registry_service_server::RegistryService,
     },
 };
 use ldop_control::{Control, chain::Head, schemas};
+use ldop_exchange::{
+    Exchange,
+    codes::{CodeQuestion, Counting, DAYS, MOST_CODES, MOST_DAYS},
+};
 use ldop_schema_registry::registry::{SchemaId, Use, Version};
-use ldop_types::Reason;
+use ldop_types::{CodeListId, Reason};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::{counted, missing, page, reader, register};
-use crate::{metrics::Metrics, status};
+use super::{counted, identity, missing, page, reader, register};
+use crate::{
+    metrics::Metrics,
+    status::{self, BadField},
+};
 
 /// Dictionary elements, code lists and schemas, registered and read back.
 pub struct Registry {
     /// The control state.
     pub control: Arc<Control>,
+    /// The exchange, whose records are counted.
+    pub exchange: Arc<Exchange>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Ends streams.
     pub stop: CancellationToken,
 }
+
+/// Most codes told that a list does not have.
+const BAD_CODES: usize = 100;
 
 fn not_found() -> Status {
     status::of_reason(Reason::ResourceNotFound)
@@ -314,9 +328,95 @@ impl RegistryService for Registry {
         };
         counted(&self.metrics, "Watch", call.await)
     }
+
+    type CountCodesStream = Pin<Box<dyn Stream<Item = Result<CountCodesResponse, Status>> + Send>>;
+
+    async fn count_codes(
+        &self,
+        request: Request<CountCodesRequest>,
+    ) -> Result<Response<Self::CountCodesStream>, Status> {
+        let call = || {
+            identity(&request)?.operator().map_err(status::of_reason)?;
+            let question = self.question(request.get_ref())?;
+            let counting = Counting::new(Arc::clone(&self.exchange), &question).map_err(status::of_reason)?;
+            let stop = self.stop.clone();
+            let stream = futures::stream::try_unfold((counting, false), move |(mut counting, is_complete)| {
+                let stop = stop.clone();
+                async move {
+                    if is_complete {
+                        return Ok(None);
+                    }
+                    tokio::select! {
+                        next = counting.next() => {
+                            let response = progress(&counting, next.map_err(status::of_reason)?);
+                            let is_complete = response.is_complete;
+                            Ok(Some((response, (counting, is_complete))))
+                        }
+                        () = stop.cancelled() => Err(status::of_reason(Reason::ShuttingDown)),
+                    }
+                }
+            });
+            Ok(Response::new(Box::pin(stream) as Self::CountCodesStream))
+        };
+        counted(&self.metrics, "CountCodes", call())
+    }
+}
+
+/// How far a count is, and what it came to once it is complete.
+fn progress(counting: &Counting, is_complete: bool) -> CountCodesResponse {
+    let (passed_entries, total_entries) = counting.entries();
+    let mut response =
+        CountCodesResponse { passed_entries, total_entries, records: counting.records(), ..Default::default() };
+    if is_complete {
+        response.is_complete = true;
+        response.counts = counting
+            .counts()
+            .map(|count| CodeCount {
+                dataset: count.dataset.to_string(),
+                stage: stage_to_wire(count.stage).into(),
+                pointer: count.pointer.to_owned(),
+                code: count.code.to_owned(),
+                records: count.records,
+                last_accepted_time: Some(timestamp_to_wire(count.last_accepted)),
+            })
+            .collect();
+        response.datasets = counting
+            .datasets()
+            .map(|(dataset, stage, records)| CountedDataset {
+                dataset: dataset.to_string(),
+                stage: stage_to_wire(stage).into(),
+                records,
+            })
+            .collect();
+    }
+    response
 }
 
 impl Registry {
+    /// What is to be counted, or all that is wrong with the question.
+    fn question(&self, asked: &CountCodesRequest) -> Result<CodeQuestion, Status> {
+        let state = self.control.state();
+        let known = state.dictionary.code_list(&asked.code_list).ok_or_else(not_found)?;
+        let code_list: CodeListId = known.id().clone();
+        let mut bad = Vec::new();
+        let mut expected = |field: String, expected: String| bad.push(BadField { field, expected });
+        if asked.codes.is_empty() || asked.codes.len() > MOST_CODES {
+            expected("codes".to_owned(), format!("1-{MOST_CODES} codes"));
+        } else {
+            for (at, _) in asked.codes.iter().enumerate().filter(|(_, code)| !known.contains(code)).take(BAD_CODES) {
+                expected(format!("codes[{at}]"), format!("a code of the list {code_list}"));
+            }
+        }
+        if asked.days > MOST_DAYS {
+            expected("days".to_owned(), format!("0-{MOST_DAYS}"));
+        }
+        if !bad.is_empty() {
+            return Err(status::of_bad_fields(bad));
+        }
+        let days = if asked.days == 0 { DAYS } else { asked.days };
+        Ok(CodeQuestion { code_list, codes: asked.codes.iter().cloned().collect(), days })
+    }
+
     /// A version of a subject; 0: the newest.
     fn version(&self, name: &str, number: u32) -> Result<wire::Schema, Status> {
         let state = self.control.state();

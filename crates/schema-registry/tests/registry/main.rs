@@ -3,6 +3,7 @@
 mod agreement;
 mod births;
 mod cases;
+mod find;
 mod hostile;
 mod records;
 mod rules_doc;
