@@ -59,6 +59,7 @@ fn advice_names_rule_place_and_line() {
         ("ADVICE_NARROW_LENGTH", "/properties/name/maxLength", 4),
         ("ADVICE_OPEN_CONTENT", "/properties/parts/items", 6),
         ("ADVICE_UNUSED_DEFINITION", "/$defs/gone", 8),
+        ("SCHEMA_KEY", "/required", 9),
     ];
     assert_eq!(found, expected.map(|(rule, key, line)| (rule, key.to_owned(), line)));
 }
