@@ -5,8 +5,8 @@ use std::future::Future;
 use bytes::Bytes;
 use ldop_contract::{
     control::v1::{
-        ApplyChangeSetRequest, ApplyChangeSetResponse, GetStatusRequest, GetStatusResponse,
-        control_service_client::ControlServiceClient,
+        ApplyChangeSetRequest, ApplyChangeSetResponse, GetStatusRequest, GetStatusResponse, RaiseLevelRequest,
+        RaiseLevelResponse, control_service_client::ControlServiceClient,
     },
     convert::{stage_to_wire, timestamp_to_wire},
     exchange::v1::{
@@ -93,6 +93,19 @@ impl Client {
         self.call(request, |node, request| {
             let mut client: ControlServiceClient<Channel> = self.control(node);
             async move { client.apply_change_set(request).await }
+        })
+        .await
+    }
+
+    /// Lets the hub write to its control log what only its release and newer ones understand.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hub`] with NOT_AN_OPERATOR or FENCED.
+    pub async fn raise_level(&self) -> Result<RaiseLevelResponse, Error> {
+        self.call(&RaiseLevelRequest {}, |node, request| {
+            let mut client: ControlServiceClient<Channel> = self.control(node);
+            async move { client.raise_level(request).await }
         })
         .await
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ldop_contract::{
     catalog::v1::WireFormat,
-    control::v1::{ControlEvent, control_event::Kind, resource_version::Resource},
+    control::v1::{ControlEvent, ResourceVersion, control_event::Kind, resource_version::Resource},
 };
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -11,15 +11,24 @@ use sha2::{Digest as _, Sha256};
 /// The highest event level this release understands. Level 2 added ids, states and settings of schemas, level 3 the wire
 /// format of datasets.
 pub const LEVEL: u32 = 3;
-/// The level of events that hold nothing newer.
-const BASE_LEVEL: u32 = 2;
+/// The level of events that hold nothing newer; every log stands at it, and above only once it is raised.
+pub const BASE_LEVEL: u32 = 2;
 
 /// The lowest level that understands an event. Only events that hold what is new ask for more, so that a release before
 /// this one goes on with a log in which it is not used.
 #[must_use]
 pub fn level_of(kind: &Kind) -> u32 {
-    let Kind::ChangeSetApplied(applied) = kind else { return BASE_LEVEL };
-    let framed = applied.resources.iter().any(|changed| match &changed.resource {
+    match kind {
+        Kind::ChangeSetApplied(applied) => level_of_resources(&applied.resources),
+        Kind::LevelRaised(raised) => raised.level,
+        Kind::Genesis(_) | Kind::EpochTaken(_) => BASE_LEVEL,
+    }
+}
+
+/// The lowest level that understands these resources.
+#[must_use]
+pub fn level_of_resources(resources: &[ResourceVersion]) -> u32 {
+    let framed = resources.iter().any(|changed| match &changed.resource {
         // Whoever does not know of it would write records without the frame, and take those with it for altered.
         Some(Resource::Dataset(dataset)) => dataset.wire_format() != WireFormat::Unspecified,
         _ => false,

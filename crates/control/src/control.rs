@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use ldop_contract::control::v1::{
     ApplyChangeSetRequest, ApplyChangeSetResponse, ChangeEffect, ChangeResult, ChangeSetApplied, ControlEvent,
-    ControlHead, EpochTaken, Genesis, control_event::Kind,
+    ControlHead, EpochTaken, Genesis, LevelRaised, control_event::Kind,
 };
 use ldop_log::{Appender, Cleanup, LogError, MessageLog, NewEntry, Offset, Partition, TopicName, TopicSpec};
 use ldop_types::{Reason, TimestampMs};
@@ -23,10 +23,10 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::{
-    chain::{self, Break, Hash, Head, Link},
+    chain::{self, Break, Hash, Head, LEVEL, Link},
     check::{self, Refused},
     snapshot::{self, Applied, AppliedSets, Snapshot},
-    state::ControlState,
+    state::{ControlState, Level},
 };
 
 /// Largest change set as encoded.
@@ -176,6 +176,7 @@ impl Control {
             }
             let hub_id: [u8; 16] = rand::random();
             control.extend(Kind::Genesis(Genesis { hub_id: hub_id.to_vec() })).await?;
+            control.extend(Kind::LevelRaised(LevelRaised { level: LEVEL, author: String::new() })).await?;
             info!(hub_id = hex(&control.state().hub_id), "control log made");
         } else if let Some(memory) = remembered {
             let replay = control.replay.lock().await;
@@ -290,10 +291,31 @@ impl Control {
     pub async fn take_epoch(&self) -> Result<u64, ControlError> {
         loop {
             let epoch = self.state().epoch + 1;
-            let taken = EpochTaken { epoch, node_id: self.options.node_id.to_vec() };
+            let taken = EpochTaken { epoch, node_id: self.options.node_id.to_vec(), level: LEVEL };
             if self.extend(Kind::EpochTaken(taken)).await? {
                 return Ok(epoch);
             }
+        }
+    }
+
+    /// Lets this node write everything it knows, also what older releases do not understand. Only the node that writes
+    /// may: whoever is to read what it writes has told its own level by taking an epoch.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Fenced`]: another node writes. [`Reason::LogUnavailable`], [`Reason::OutcomeUnknown`].
+    pub async fn raise_level(&self, author: &str) -> Result<Level, Refused> {
+        loop {
+            self.catch_up(None).await.map_err(|e| refuse_by_log(&e))?;
+            let state = self.state();
+            if state.writer != self.options.node_id {
+                return Err(Refused::of(Reason::Fenced));
+            }
+            if state.level >= Level(LEVEL) {
+                return Ok(state.level);
+            }
+            let raised = LevelRaised { level: LEVEL, author: author.to_owned() };
+            self.extend_from(state.head, Kind::LevelRaised(raised)).await.map_err(|e| refuse_by_log(&e))?;
         }
     }
 
@@ -392,6 +414,9 @@ impl Control {
                 head: Some(ControlHead { sequence: head.sequence, hash: head.hash.to_vec() }),
                 results: checked.results.clone(),
             };
+            if chain::level_of_resources(&checked.resources) > state.level.0 {
+                return Err(Refused::of(Reason::LevelNotRaised));
+            }
             if request.validate_only || checked.resources.is_empty() {
                 return Ok(response(state.head));
             }

@@ -28,4 +28,4 @@ pub mod state;
 pub use check::{Problem, Refused};
 pub use control::{Control, ControlError, Options};
 pub use impact::Impact;
-pub use state::{ControlState, InUse, LazySchema};
+pub use state::{ControlState, InUse, LazySchema, Level};

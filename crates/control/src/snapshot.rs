@@ -30,7 +30,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     chain::{Hash, Head},
     schemas,
-    state::ControlState,
+    state::{ControlState, Level},
 };
 
 const FORM: &[u8] = b"LDOP-CONTROL-SNAPSHOT 1\n";
@@ -131,6 +131,7 @@ fn write_entries(out: &mut Writer, snapshot: &Snapshot) -> io::Result<()> {
         last_schema_id: state.registry.last_id().0,
         settings: Some(settings),
         contract: contract(),
+        level: state.level.0,
     }))?;
     for (hashes, offsets) in snapshot.history[1..].chunks(EVENTS).zip(snapshot.offsets.chunks(EVENTS)) {
         out.entry(Entry::Events(SnapshotEvents { hashes: hashes.concat(), offsets: offsets.to_vec() }))?;
@@ -295,6 +296,7 @@ impl Restored {
         self.state.head = Head { sequence: head.sequence, hash: hash(&head.hash)? };
         self.state.hub_id = id(&head.hub_id)?;
         self.state.epoch = head.epoch;
+        self.state.level = Level(head.level);
         self.state.writer = id(&head.writer)?;
         self.state.registry.put_settings(None, schemas::settings_of(&head.settings.clone().unwrap_or_default()));
         self.last_id = SchemaId(head.last_schema_id);

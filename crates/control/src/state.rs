@@ -24,7 +24,7 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    chain::{Hash, Head},
+    chain::{self, Hash, Head},
     convert, schemas,
 };
 
@@ -136,6 +136,16 @@ impl InUse {
     }
 }
 
+/// Level of events that may be written: what every program understands that is to follow the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Level(pub u32);
+
+impl Default for Level {
+    fn default() -> Self {
+        Self(chain::BASE_LEVEL)
+    }
+}
+
 /// Registry and catalogue after event `head.sequence`. Immutable once published; a clone shares every resource.
 #[derive(Debug, Clone, Default)]
 pub struct ControlState {
@@ -147,6 +157,8 @@ pub struct ControlState {
     pub epoch: u64,
     /// Node that writes.
     pub writer: [u8; 16],
+    /// Level of events that may be written.
+    pub level: Level,
     /// Resources as stored.
     pub stored: Stored,
     /// Elements and code lists.
@@ -225,6 +237,7 @@ impl ControlState {
                 self.epoch = taken.epoch;
                 self.writer = taken.node_id.as_slice().try_into().map_err(|_| unknown("node id"))?;
             }
+            Kind::LevelRaised(raised) => self.level = self.level.max(Level(raised.level)),
             Kind::ChangeSetApplied(applied) => {
                 for resource in &applied.resources {
                     let resource = resource.resource.as_ref().ok_or_else(|| unknown("unknown resource"))?;
@@ -232,6 +245,7 @@ impl ControlState {
                 }
             }
         }
+        self.level = self.level.max(Level(event.minimum_level));
         self.head = head;
         Ok(())
     }

@@ -9,7 +9,7 @@ use ldop_contract::{
     exchange::v1::Stage as WireStage,
     registry::v1::{self as wire, SchemaAction},
 };
-use ldop_control::{Control, ControlError, Options, Refused};
+use ldop_control::{Control, ControlError, Level, Options, Refused};
 use ldop_log::{
     MessageLog, NewEntry, Partition, TopicName, TopicSpec,
     embedded::{self, EmbeddedLog},
@@ -66,8 +66,8 @@ fn settings(subject: &str, change: impl FnOnce(&mut wire::SubjectSettings)) -> R
     Resource::SubjectSettings(settings)
 }
 
-fn refusal(result: Result<ApplyChangeSetResponse, Refused>) -> Reason {
-    result.expect_err("refused").reason
+fn refusal<T>(result: Result<T, Refused>) -> Reason {
+    result.err().expect("refused").reason
 }
 
 fn in_use(control: &Control, name: &str) -> [Option<u32>; 2] {
@@ -282,22 +282,26 @@ fn dataset(format: i32) -> Resource {
     })
 }
 
-#[tokio::test]
-async fn only_an_event_with_a_wire_format_asks_for_the_level_that_knows_it() {
-    let dir = tempfile::tempdir().expect("folder");
-    let control = open(dir.path()).await;
+/// What a dataset rests on.
+fn keyed_world() -> Vec<Resource> {
     let agency = Agency { id: "so-a".into(), name_vi: "Sở A".into(), ..Default::default() };
     let system = System { id: "so-a/x".into(), name_vi: "Hệ thống".into(), ..Default::default() };
     let keyed = schema("a", 10);
     let keyed = wire::Schema { text: keyed.text.replacen('{', r#"{"required": ["name"],"#, 1), ..keyed };
-    let world = [element(), Resource::Schema(keyed), Resource::Agency(agency), Resource::System(system)];
+    vec![element(), Resource::Schema(keyed), Resource::Agency(agency), Resource::System(system)]
+}
+
+#[tokio::test]
+async fn only_an_event_with_a_wire_format_asks_for_the_level_that_knows_it() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = open(dir.path()).await;
     let (plain, framed) = (WireFormat::Unspecified.into(), WireFormat::Confluent.into());
-    apply(&control, AN, world.into_iter().chain([dataset(plain)]).collect()).await.expect("applied");
+    apply(&control, AN, keyed_world().into_iter().chain([dataset(plain)]).collect()).await.expect("applied");
     apply(&control, AN, vec![dataset(framed)]).await.expect("applied");
     apply(&control, AN, vec![dataset(framed)]).await.expect("the same again is no event");
     apply(&control, AN, vec![dataset(plain)]).await.expect("applied");
     let levels: Vec<_> =
-        control.events(1).await.expect("events").into_iter().map(|(event, _)| event.minimum_level).collect();
+        control.events(2).await.expect("events").into_iter().map(|(event, _)| event.minimum_level).collect();
     assert_eq!(levels, [2, 3, 2]);
     let unknown = apply(&control, AN, vec![dataset(7)]).await.expect_err("of a newer release");
     assert_eq!(unknown.problems[0].field, "changes[0].dataset(d).wire_format");
@@ -334,9 +338,22 @@ async fn a_log_of_level_1_replays_to_the_same_state_for_ever() {
     assert_eq!(ids, [1, 7, 2, 3, 4, 5, 6], "numbered in the order of events");
     let hex: String = state.digest().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(hex, "cb5d442c774518a97454b30087d03f3613255f7318e719c208de42732b1dd75c");
+    // What is newer than the log has to be let in first.
+    assert_eq!(state.level, Level(2));
+    let world = keyed_world();
+    apply(&control, AN, world).await.expect("applied");
+    let framed = || vec![dataset(WireFormat::Confluent.into())];
+    assert_eq!(refusal(apply(&control, AN, framed()).await), Reason::LevelNotRaised);
+    assert_eq!(refusal(control.raise_level(AN).await), Reason::Fenced, "who does not write does not raise");
+    control.take_epoch().await.expect("taken");
+    assert_eq!(control.raise_level(AN).await.ok(), Some(Level(3)));
+    let head = control.state().head;
+    assert_eq!(control.raise_level(AN).await.ok(), Some(Level(3)));
+    assert_eq!(control.state().head, head, "once");
+    apply(&control, AN, framed()).await.expect("applied");
     // And it goes on from there.
-    apply(&control, AN, vec![element(), Resource::Schema(schema("new", 1))]).await.expect("applied");
-    assert_eq!(control.state().registry.last_id(), SchemaId(8));
+    apply(&control, AN, vec![Resource::Schema(schema("new", 1))]).await.expect("applied");
+    assert_eq!(control.state().registry.last_id(), SchemaId(9));
 }
 
 #[tokio::test]

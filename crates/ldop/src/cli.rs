@@ -73,6 +73,8 @@ pub enum Command {
     Subscribe(commands::subscribe::Args),
     /// Tells how the hub is.
     Status(commands::status::Args),
+    /// Lets the hub use what only this release and newer ones understand, once no older one is to come back.
+    RaiseLevel(commands::raise_level::Args),
     /// Tells what became of a published record.
     Exchange(commands::exchange::Args),
     /// Takes the dictionary to and from spreadsheets, and makes a book of it.

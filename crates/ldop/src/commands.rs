@@ -9,6 +9,7 @@ pub mod init;
 pub mod pki;
 pub mod plan;
 pub mod publish;
+pub mod raise_level;
 pub mod registry;
 pub mod schema;
 pub mod serve;
@@ -49,6 +50,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Publish(args) => wait(publish::run(&context, args)),
         Command::Subscribe(args) => wait(subscribe::run(&context, args)),
         Command::Status(args) => wait(status::run(&context, args)),
+        Command::RaiseLevel(args) => wait(raise_level::run(&context, args)),
         Command::Exchange(args) => wait(exchange::run(&context, args)),
     }
 }

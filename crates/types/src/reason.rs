@@ -135,6 +135,9 @@ reasons! {
         "Chủ đề đang ở chế độ chỉ đọc.", "The subject takes no changes.", "Set its mode to READWRITE first.";
     StateMoved, "STATE_MOVED", Aborted, true,
         "Trạng thái đã bị người khác thay đổi.", "Someone else has changed the state.", "Read the state again, then apply again.";
+    LevelNotRaised, "LEVEL_NOT_RAISED", FailedPrecondition, false,
+        "Nhật ký điều khiển chưa được nâng lên mức mà thay đổi này cần.", "The control log does not stand at the level this change needs yet.",
+        "When no hub of an older release is to read the log any more: ldop raise-level.";
     LogUnavailable, "LOG_UNAVAILABLE", Unavailable, true,
         "Nhật ký tạm thời không ghi được.", "The log cannot take records now.", "Send again after the retry time, with the same exchange ids.";
     OutcomeUnknown, "OUTCOME_UNKNOWN", Unavailable, true,

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use ldop_contract::{
     control::v1::{
-        ApplyChangeSetRequest, ApplyChangeSetResponse, ControlHead, GetStatusRequest, GetStatusResponse, ResourceCount,
-        SubscriptionStatus, control_service_server::ControlService,
+        ApplyChangeSetRequest, ApplyChangeSetResponse, ControlHead, GetStatusRequest, GetStatusResponse,
+        RaiseLevelRequest, RaiseLevelResponse, ResourceCount, SubscriptionStatus,
+        control_service_server::ControlService,
     },
     convert::timestamp_to_wire,
 };
+use ldop_control::chain::LEVEL;
 use ldop_exchange::Exchange;
 use ldop_types::TimestampMs;
 use tonic::{Request, Response, Status};
@@ -44,6 +46,19 @@ impl ControlService for ControlPlane {
         counted(&self.metrics, "ApplyChangeSet", call.await)
     }
 
+    async fn raise_level(&self, request: Request<RaiseLevelRequest>) -> Result<Response<RaiseLevelResponse>, Status> {
+        let call = async {
+            let identity = identity(&request)?;
+            identity.operator().map_err(status::of_reason)?;
+            let control = &self.exchange.control;
+            let level = control.raise_level(&identity.to_string()).await.map_err(|r| status::of_refused_change(&r))?;
+            let head = control.state().head;
+            let head = Some(ControlHead { sequence: head.sequence, hash: head.hash.to_vec() });
+            Ok(Response::new(RaiseLevelResponse { level: level.0, head }))
+        };
+        counted(&self.metrics, "RaiseLevel", call.await)
+    }
+
     async fn get_status(&self, request: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
         let call = async {
             let identity = reader(&request, &self.exchange.control)?;
@@ -75,6 +90,8 @@ impl ControlService for ControlPlane {
                 resources: resources.into(),
                 subscriptions,
                 epoch: self.exchange.node().epoch,
+                level: state.level.0,
+                highest_level: LEVEL,
             }))
         };
         counted(&self.metrics, "GetStatus", call.await)

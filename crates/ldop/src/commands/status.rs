@@ -45,6 +45,9 @@ fn text(status: &GetStatusResponse) {
     row("engine", format!("{} ({})", status.engine, status.durability));
     row("epoch", status.epoch.to_string());
     row("head", format!("{} after {} events", hex(&head.hash), head.sequence));
+    let higher =
+        if status.highest_level > status.level { "; `ldop raise-level` lets newer things be used" } else { "" };
+    row("level", format!("{} of {}{higher}", status.level, status.highest_level));
     let counts: Vec<String> = status.resources.iter().map(|r| format!("{} {}", r.count, r.kind)).collect();
     row("resources", counts.join(", "));
     if status.subscriptions.is_empty() {
@@ -68,6 +71,8 @@ fn to_json(status: &GetStatusResponse) -> serde_json::Value {
         "engine": status.engine,
         "durability": status.durability,
         "epoch": status.epoch,
+        "level": status.level,
+        "highest_level": status.highest_level,
         "head": { "sequence": head.sequence, "hash": hex(&head.hash) },
         "resources": resources,
         "subscriptions": status.subscriptions.iter().map(|s| json!({
