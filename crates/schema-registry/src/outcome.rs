@@ -1,6 +1,6 @@
 //! What checking a record found.
 
-use ldop_types::Finding;
+use ldop_types::{Finding, Rule};
 
 /// Most findings shown of one record; `ldop.exchange.v1.Refusal` shows as many.
 pub const MAX_FINDINGS: usize = 100;
@@ -38,7 +38,12 @@ impl Outcome {
         };
         for list in [&mut self.findings, &mut self.warnings] {
             list.sort_by(order);
-            list.dedup_by(|later, first| later.pointer == first.pointer && later.rule == first.rule);
+            list.dedup_by(|later, first| {
+                let is_across = matches!(later.rule, Rule::AcrossFields | Rule::AcrossFieldsUndecided);
+                let is_same = later.pointer == first.pointer && later.rule == first.rule;
+                // Rules across fields are many under one word, each with a message of its own.
+                is_same && (!is_across || later.message == first.message)
+            });
         }
         self.omitted += self.findings.len().saturating_sub(MAX_FINDINGS);
         self.findings.truncate(MAX_FINDINGS);

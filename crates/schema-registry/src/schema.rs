@@ -7,6 +7,7 @@ mod find;
 mod finding;
 mod plan;
 mod quick;
+mod rules;
 
 use std::{collections::HashSet, fmt, sync::Arc};
 
@@ -30,6 +31,8 @@ pub const ELEMENT_KEYWORD: &str = "x-ldop-element";
 pub const SENSITIVITY_KEYWORD: &str = "x-ldop-sensitivity";
 /// The keyword that compares a personal id with other properties of the same object.
 pub const CHECKS_KEYWORD: &str = "x-ldop-checks";
+/// The keyword that says in CEL what the fields of one object must be to each other.
+pub const RULES_KEYWORD: &str = "x-ldop-rules";
 
 /// Most errors of the library that are turned into findings: finding the place of each takes a walk from the root, so a
 /// record that is wrong everywhere must not make as many walks as it has values.
@@ -265,11 +268,17 @@ impl fmt::Debug for CompiledSchema {
     }
 }
 
-/// A value of the wrong type is none of the permitted values either; that is said once.
+/// A value of the wrong type is none of the permitted values either, nor can a rule be asked of it; that is said once.
 fn drop_consequences(outcome: &mut Outcome) {
     let wrong_type: HashSet<String> =
         outcome.findings.iter().filter(|f| f.rule == Rule::Type).map(|f| f.pointer.clone()).collect();
     outcome.findings.retain(|f| f.rule != Rule::Enum || !wrong_type.contains(&f.pointer));
+    // A rule that cannot be decided is a reason of its own only where nothing else is: a required field that is missing, or
+    // a text that is no date, is told by itself.
+    if outcome.findings.iter().any(|f| !matches!(f.rule, Rule::AcrossFields | Rule::AcrossFieldsUndecided)) {
+        outcome.findings.retain(|f| f.rule != Rule::AcrossFieldsUndecided);
+        outcome.warnings.retain(|f| f.rule != Rule::AcrossFieldsUndecided);
+    }
 }
 
 /// Binds to the versions that judge from now on, and to those that judge earlier days, where they differ.

@@ -32,11 +32,13 @@ pub enum Rule {
     SexMismatch,
     BirthYearMismatch,
     Normalisation,
+    AcrossFields,
+    AcrossFieldsUndecided,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Syntax,
         Self::DuplicateKey,
         Self::TooDeep,
@@ -63,6 +65,8 @@ impl Rule {
         Self::SexMismatch,
         Self::BirthYearMismatch,
         Self::Normalisation,
+        Self::AcrossFields,
+        Self::AcrossFieldsUndecided,
     ];
 
     /// The word on the wire, UPPER_SNAKE_CASE.
@@ -95,6 +99,8 @@ impl Rule {
             Self::SexMismatch => "SEX_MISMATCH",
             Self::BirthYearMismatch => "BIRTH_YEAR_MISMATCH",
             Self::Normalisation => "NORMALISATION",
+            Self::AcrossFields => "RULE",
+            Self::AcrossFieldsUndecided => "RULE_UNDECIDED",
         }
     }
 
@@ -143,6 +149,10 @@ impl Rule {
                 ("hai chữ số năm sinh không khớp ngày sinh", "the year digits do not agree with the birth date")
             }
             Self::Normalisation => ("không ở dạng chuẩn", "not in normal form"),
+            Self::AcrossFields => ("các trường không khớp nhau", "fields do not agree with each other"),
+            Self::AcrossFieldsUndecided => {
+                ("không xét được quy tắc giữa các trường", "a rule across fields cannot be decided")
+            }
         }
     }
 }

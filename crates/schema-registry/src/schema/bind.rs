@@ -6,6 +6,7 @@
 
 mod checks;
 mod looser;
+mod rules;
 mod shortcut;
 mod sites;
 pub(super) mod types;
@@ -18,7 +19,7 @@ use ldop_types::{Sensitivity, Text};
 use serde_json::Value;
 
 use super::{
-    ELEMENT_KEYWORD, SchemaFinding, SchemaRule, TopLevelField,
+    ELEMENT_KEYWORD, RULES_KEYWORD, SchemaFinding, SchemaRule, TopLevelField,
     plan::{Bound, Field, FieldName, Fields, Place, PlaceId, Plan, Shortcut},
 };
 use sites::{Site, SiteKey, Sites, Strength};
@@ -44,6 +45,9 @@ pub(super) fn bind(
         queue: VecDeque::new(),
         is_quick: true,
         checks: Vec::new(),
+        rules: Vec::new(),
+        permitted: Vec::new(),
+        members: Vec::new(),
         bindings: Vec::new(),
         looser: Vec::new(),
         required: BTreeSet::new(),
@@ -55,6 +59,7 @@ pub(super) fn bind(
         binder.fill(place, &sites);
     }
     binder.resolve_checks();
+    binder.resolve_rules();
     let Binder { mut places, sites, is_quick, bindings, looser, required, .. } = binder;
     places.iter_mut().for_each(Place::take_notes);
     findings.extend(sites.findings);
@@ -115,6 +120,12 @@ struct Binder<'s, 'f> {
     is_quick: bool,
     /// Comparisons wait until all places have their elements.
     checks: Vec<(PlaceId, String, &'s Value)>,
+    /// So do rules.
+    rules: Vec<rules::Waiting<'s>>,
+    /// What each place may hold, as far as is known.
+    permitted: Vec<u8>,
+    /// The members that are there in every object of each place.
+    members: Vec<BTreeSet<String>>,
     bindings: Vec<(String, Element)>,
     looser: Vec<SchemaFinding>,
     required: BTreeSet<String>,
@@ -164,6 +175,8 @@ impl<'s> Binder<'s, '_> {
         }
         let id = self.places.len() as PlaceId;
         self.places.push(Place::default());
+        self.permitted.push(ANY);
+        self.members.push(BTreeSet::new());
         self.known.insert(key, id);
         self.queue.push_back((id, sites));
         id
@@ -191,13 +204,26 @@ impl<'s> Binder<'s, '_> {
             prefix: self.prefix(sites),
             items: self.items(sites),
             checks: Vec::new(),
+            rules: Vec::new(),
         };
         self.places[id as usize] = place;
         for site in sites.iter().filter(|site| site.strength != Strength::Condition) {
             if let Some(checks) = site.keyword(super::CHECKS_KEYWORD) {
                 self.checks.push((id, site.pointer_to(&[super::CHECKS_KEYWORD]), checks));
             }
+            if let Some(list) = site.keyword(RULES_KEYWORD) {
+                let pointer = site.pointer_to(&[RULES_KEYWORD]);
+                self.rules.push(rules::Waiting { place: id, pointer, strength: site.strength, list });
+            }
         }
+        self.note_shape(id, sites);
+    }
+
+    /// Keeps what rules ask of a place.
+    fn note_shape(&mut self, id: PlaceId, sites: &[Site<'s>]) {
+        let binding: Vec<&Site<'s>> = sites.iter().filter(|site| site.strength != Strength::Condition).collect();
+        self.permitted[id as usize] = self.permitted(&binding).unwrap_or(ANY);
+        self.members[id as usize] = self.required(sites);
     }
 
     /// Names that every record has.

@@ -3,7 +3,10 @@
 use ldop_dictionary::message::plain;
 use ldop_types::{Date, Finding, Rule, Text};
 
-use super::plan::{Bound, Check, Place, PlaceId, Plan};
+use super::{
+    plan::{Bound, Check, Place, PlaceId, Plan},
+    rules::{FieldRule, MAX_RECORD_STEPS, Ruling, Severity},
+};
 use crate::{
     document::{Members, Node, Value},
     outcome::{MAX_FINDINGS, Outcome},
@@ -12,7 +15,7 @@ use crate::{
 
 /// Writes down every rule of the dictionary a record breaks, and every warning.
 pub(super) fn collect(plan: &Plan, root: Node<'_>, on: Date, outcome: &mut Outcome) {
-    let mut walk = Collect { plan, on, outcome, pointer: String::new() };
+    let mut walk = Collect { plan, on, outcome, pointer: String::new(), steps: MAX_RECORD_STEPS };
     walk.visit(0, root);
 }
 
@@ -22,6 +25,8 @@ struct Collect<'p> {
     outcome: &'p mut Outcome,
     /// Of the value being visited. Members without a name in the schema stand under their parent's.
     pointer: String,
+    /// Steps left to rules across fields.
+    steps: u64,
 }
 
 impl Collect<'_> {
@@ -34,6 +39,9 @@ impl Collect<'_> {
                 self.visit_members(place, members);
                 for check in &place.checks {
                     self.warn_of(place, check, members);
+                }
+                for rule in &place.rules {
+                    self.judge(rule, members);
                 }
             }
             Value::Array(items) => {
@@ -96,6 +104,30 @@ impl Collect<'_> {
         }
         if doubts.birth_year {
             self.warn(pointer, bound, Rule::BirthYearMismatch, plain(Rule::BirthYearMismatch));
+        }
+    }
+
+    fn judge(&mut self, rule: &FieldRule, members: Members<'_>) {
+        let head = &rule.head;
+        let (word, why) = match rule.judge(self.plan, members, None, &mut self.steps) {
+            Ruling::Holds => return,
+            Ruling::Broken => (Rule::AcrossFields, head.message.clone()),
+            Ruling::Undecided => (Rule::AcrossFieldsUndecided, plain(Rule::AcrossFieldsUndecided)),
+            Ruling::TooCostly => (
+                Rule::AcrossFieldsUndecided,
+                Text::new(
+                    "xét quy tắc giữa các trường cần quá nhiều bước",
+                    "the rule across fields takes too many steps",
+                ),
+            ),
+        };
+        let message = Text::new(format!("{} ({})", why.vi, head.id), format!("{} ({})", why.en, head.id));
+        let element = self.plan.place(head.place).element.as_ref().map(|bound| bound.element.id().clone());
+        let finding = Finding { pointer: format!("{}{}", self.pointer, head.at), element, rule: word, message };
+        match head.severity {
+            Severity::Refuse => self.outcome.findings.push(finding),
+            Severity::Warn if self.outcome.warnings.len() < MAX_FINDINGS => self.outcome.warnings.push(finding),
+            Severity::Warn => {}
         }
     }
 

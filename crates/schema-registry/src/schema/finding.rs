@@ -33,11 +33,13 @@ pub enum SchemaRule {
     Checks,
     /// A key field of a dataset may be left out, be null, or hold more than a scalar.
     Key,
+    /// `x-ldop-rules` is not well-formed, or holds a rule that cannot be evaluated on records of the schema.
+    Rules,
 }
 
 impl SchemaRule {
     /// Every rule.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Document,
         Self::Draft,
         Self::MetaSchema,
@@ -51,6 +53,7 @@ impl SchemaRule {
         Self::ElementStatus,
         Self::Checks,
         Self::Key,
+        Self::Rules,
     ];
 
     /// The word in reports, UPPER_SNAKE_CASE.
@@ -70,6 +73,7 @@ impl SchemaRule {
             Self::ElementStatus => "SCHEMA_ELEMENT_STATUS",
             Self::Checks => "SCHEMA_CHECKS",
             Self::Key => "SCHEMA_KEY",
+            Self::Rules => "SCHEMA_RULES",
         }
     }
 }

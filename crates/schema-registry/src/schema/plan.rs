@@ -11,6 +11,7 @@ use ldop_types::{Date, Sensitivity};
 use super::{
     bind::types,
     quick::{self, Test},
+    rules::{FieldRule, MAX_RECORD_STEPS, Ruling},
 };
 use crate::document::{Members, Node, Number, Value, fingerprint, same};
 
@@ -50,6 +51,8 @@ pub(crate) struct Place {
     pub(crate) items: Option<PlaceId>,
     /// Comparisons among the fields.
     pub(crate) checks: Vec<Check>,
+    /// What the fields must be to each other.
+    pub(crate) rules: Vec<FieldRule>,
     /// Types the schema permits. All scalars are among them where the element's own type decides.
     pub(crate) types: u8,
     /// What else the schema asks of the value, members and items left out.
@@ -219,6 +222,9 @@ impl Place {
             let others = check.sex.iter_mut().chain(&mut check.birth_date);
             others.chain([&mut check.personal_id]).for_each(|name| fields.take_note(name));
         }
+        for rule in &mut self.rules {
+            rule.each_name(&mut |name| fields.take_note(name));
+        }
     }
 
     /// The place of an item.
@@ -232,7 +238,7 @@ impl Place {
 pub(crate) struct Verdict {
     /// A rule of the dictionary is broken; the walk ended there.
     pub(crate) is_broken: bool,
-    /// A warning is due.
+    /// A warning is due, or a rule across fields does not hold.
     pub(crate) is_warned: bool,
     /// The shortcut knows that the schema is kept. If not, the library is to be asked.
     pub(crate) is_valid: bool,
@@ -241,7 +247,7 @@ pub(crate) struct Verdict {
 impl Plan {
     /// Walks a record without allocating. Recurses as deep as the record, which the parser bounds.
     pub(crate) fn verdict(&self, node: Node<'_>, on: Date) -> Verdict {
-        let mut walk = Walk { plan: self, on, is_warned: false, is_valid: self.is_quick };
+        let mut walk = Walk { plan: self, on, is_warned: false, is_valid: self.is_quick, steps: MAX_RECORD_STEPS };
         let fits = walk.fits(0, node);
         Verdict { is_broken: !fits, is_warned: walk.is_warned, is_valid: fits && walk.is_valid }
     }
@@ -265,6 +271,8 @@ struct Walk<'p> {
     on: Date,
     is_warned: bool,
     is_valid: bool,
+    /// Steps left to rules across fields.
+    steps: u64,
 }
 
 impl Walk<'_> {
@@ -286,6 +294,9 @@ impl Walk<'_> {
                 }
                 self.test(place, node, &value, Some(&noted));
                 self.is_warned |= place.checks.iter().any(|check| check.doubts(members, Some(&noted)).any());
+                for rule in &place.rules {
+                    self.is_warned |= rule.judge(plan, members, Some(&noted), &mut self.steps) != Ruling::Holds;
+                }
                 true
             }
             Value::Array(items) => {
