@@ -34,6 +34,8 @@ pub const CHECKS_KEYWORD: &str = "x-ldop-checks";
 /// The keyword that says in CEL what the fields of one object must be to each other.
 pub const RULES_KEYWORD: &str = "x-ldop-rules";
 
+/// Most rules across fields of one object.
+pub(crate) const MAX_RULES: usize = 32;
 /// Most errors of the library that are turned into findings: finding the place of each takes a walk from the root, so a
 /// record that is wrong everywhere must not make as many walks as it has values.
 const MAX_EXPLAINED: usize = 1_000;

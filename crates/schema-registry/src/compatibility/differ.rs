@@ -166,13 +166,15 @@ impl<'p, 's> Differ<'p, 's> {
         if old.annotations == new.annotations {
             return;
         }
+        // Of rules, what is not told as a difference of its own: messages, warnings.
+        let is_told = |name: &str| name == "x-ldop-rules" && old.local.rules != new.local.rules;
         let differs = |(name, value): &&(Box<str>, super::value::Value), others: &Node| {
             others.annotations.iter().find(|(other, _)| other == name).is_none_or(|(_, other)| other != value)
         };
         let changed = new.annotations.iter().filter(|own| differs(own, old)).map(|(name, _)| (new, name));
         let removed = old.annotations.iter().filter(|(name, _)| new.annotations.iter().all(|(own, _)| own != name));
         let all: Vec<_> = changed.chain(removed.map(|(name, _)| (old, name))).collect();
-        for (node, name) in all {
+        for (node, name) in all.into_iter().filter(|(_, name)| !is_told(name)) {
             let mut pointer = node.pointer.clone();
             push_name(&mut pointer, name);
             self.put(pointer, DifferenceKind::AnnotationChanged, Severity::Compatible, "");

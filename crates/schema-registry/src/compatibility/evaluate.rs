@@ -27,7 +27,7 @@ pub(super) enum Passed {
     Nothing,
     /// Elements: the dictionary asks them and not the schema.
     Elements,
-    /// Element, format and content of one subschema, which are known to be kept.
+    /// Element, rules across fields, format and content of one subschema, which are known to be kept.
     Known(Id),
 }
 
@@ -153,6 +153,10 @@ impl Judge<'_, '_> {
         }
         let binds = node.local.element.is_some() || node.local.checks.is_some();
         if binds && !knows && self.passed != Passed::Elements {
+            whole = both(whole, None);
+        }
+        // Rules are asked of objects alone, and not here.
+        if !node.local.rules.is_empty() && !knows && matches!(value, Value::Object(_)) {
             whole = both(whole, None);
         }
         for part in [Self::branches, Self::members, Self::items] {

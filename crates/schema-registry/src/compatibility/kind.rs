@@ -170,6 +170,9 @@ kinds! {
     DynamicReferenceChanged = "DYNAMIC_REFERENCE_CHANGED", Open, "có tham chiếu động ($dynamicRef, $recursiveRef) và lược đồ đã đổi", "there is a dynamic reference and the schema was changed";
     ElementChanged = "ELEMENT_CHANGED", Open, "đổi phần tử từ điển mà trường gắn với", "the dictionary element a member is bound to was changed";
     ChecksChanged = "CHECKS_CHANGED", Open, "đổi phép kiểm tra chéo (x-ldop-checks)", "the checks across members (x-ldop-checks) were changed";
+    RuleAdded = "RULE_ADDED", Open, "thêm quy tắc giữa các trường (x-ldop-rules)", "a rule across fields (x-ldop-rules) was added";
+    RuleRemoved = "RULE_REMOVED", Open, "bỏ quy tắc giữa các trường (x-ldop-rules)", "a rule across fields (x-ldop-rules) was removed";
+    RuleChanged = "RULE_CHANGED", Open, "đổi quy tắc giữa các trường (x-ldop-rules)", "a rule across fields (x-ldop-rules) was changed";
     UnknownKeywordChanged = "UNKNOWN_KEYWORD_CHANGED", Open, "đổi từ khóa không biết nghĩa", "a keyword whose meaning is not known was changed";
     NotDecided = "NOT_DECIDED", Open, "không quyết định được là tương thích", "it cannot be decided that this is compatible";
     BudgetExceeded = "BUDGET_EXCEEDED", Open, "lược đồ quá phức tạp để so sánh", "the schemas are too complex to be compared";

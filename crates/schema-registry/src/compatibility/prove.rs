@@ -71,15 +71,17 @@ pub(super) enum Family {
     Dynamic,
     Element,
     Checks,
+    Rules,
     Unknown,
 }
 
 impl Family {
     /// All of them, cheap ones first.
-    const ALL: [Self; 36] = [
+    const ALL: [Self; 37] = [
         Self::Types,
         Self::Element,
         Self::Checks,
+        Self::Rules,
         Self::Unknown,
         Self::Dynamic,
         Self::Enumeration,
@@ -321,7 +323,7 @@ impl<'s> Prover<'s> {
 
     /// Whether the goal accepts each of the values.
     fn accepts_each(&mut self, facts: &Facts, values: &[&Value], goal: Place) -> bool {
-        let known = [Family::Element, Family::Checks, Family::Format, Family::Content];
+        let known = [Family::Element, Family::Checks, Family::Rules, Family::Format, Family::Content];
         let is_known = known.iter().all(|family| self.scalar(facts, goal, *family));
         let passed = if is_known { Passed::Known(goal.id()) } else { Passed::Nothing };
         let mut judge = Judge { tree: self.trees.tree(goal), budget: &mut self.budget, passed };

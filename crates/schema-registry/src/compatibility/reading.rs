@@ -9,12 +9,13 @@ use ldop_types::Text;
 
 use super::{
     references::{Library, Place, address},
-    tree::{Choice, Draft, Id, Local, Node, Pattern, SchemaTree, Sizes},
+    tree::{AcrossFields, Choice, Draft, Id, Local, Node, Pattern, SchemaTree, Sizes},
     types,
     value::Value,
 };
 use crate::{
     document::Parser,
+    schema::MAX_RULES,
     schema::{SCHEMA_LIMITS, SchemaFinding, SchemaRule},
 };
 
@@ -196,6 +197,10 @@ impl<'v> At<'_, 'v> {
             },
             "x-ldop-element" => local.element = Some(self.value.as_text()?.into()),
             "x-ldop-checks" => local.checks = Some(self.value.clone()),
+            "x-ldop-rules" => {
+                local.rules = rules(self.value)?;
+                node.annotations.push((name.into(), self.value.clone()));
+            }
             _ => return self.applicator(name, node),
         }
         Some(())
@@ -352,6 +357,24 @@ impl<'v> At<'_, 'v> {
     }
 }
 
+/// The rules that refuse; none if one is not a rule.
+fn rules(value: &Value) -> Option<Vec<AcrossFields>> {
+    let mut rules = Vec::new();
+    for rule in value.as_array().filter(|list| list.len() <= MAX_RULES)? {
+        let text = |key: &str| rule.get(key).map_or(Some(None), |text| text.as_text().map(Some));
+        let asks = (text("when")?.map(Box::from), text("rule")??.into());
+        let id = text("id")??.into();
+        match text("severity")? {
+            None | Some("refuse") => rules.push(AcrossFields { id, asks }),
+            Some("warn") => {}
+            Some(_) => return None,
+        }
+    }
+    // Their order does not matter.
+    rules.sort();
+    Some(rules)
+}
+
 fn merge_names(list: &mut Vec<(Box<str>, Vec<Box<str>>)>, name: &str, names: Vec<Box<str>>) {
     match list.binary_search_by(|(key, _)| (**key).cmp(name)) {
         Ok(index) => {
@@ -409,7 +432,8 @@ impl Node {
         }
         let numbers = &local.numbers;
         (&numbers.minimum, &numbers.maximum, &numbers.exclusive_minimum, &numbers.exclusive_maximum).hash(&mut hasher);
-        (&numbers.multiple_of, &local.content, &local.element, &local.checks, &local.unknown).hash(&mut hasher);
+        (&numbers.multiple_of, &local.content, &local.element, &local.checks, &local.rules, &local.unknown)
+            .hash(&mut hasher);
         local.pattern.as_ref().map(|pattern| &pattern.text).hash(&mut hasher);
         for Sizes { least, most } in [local.length, local.properties, local.items] {
             (least, most).hash(&mut hasher);

@@ -22,6 +22,10 @@ pub(super) fn settle(nodes: &mut [Node]) {
         };
         node.is_plain = is_plain(node);
     }
+    // A lenient reader drops members and fills in defaults, at any depth, and a rule would be asked of what it has made.
+    if nodes.iter().any(|node| !node.local.rules.is_empty()) {
+        nodes.iter_mut().for_each(|node| node.is_plain = false);
+    }
     let mut marks = vec![None; nodes.len()];
     for index in 0..nodes.len() {
         mark(nodes, &mut marks, index as Id);

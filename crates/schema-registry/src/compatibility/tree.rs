@@ -206,6 +206,8 @@ pub(super) struct Local {
     pub(super) max_contains: Option<u64>,
     pub(super) element: Option<Box<str>>,
     pub(super) checks: Option<Value>,
+    /// Rules across fields that refuse; those that only warn are annotations.
+    pub(super) rules: Vec<AcrossFields>,
     /// Keywords that are not known, or not in this draft.
     pub(super) unknown: Vec<(Box<str>, Value)>,
 }
@@ -231,9 +233,18 @@ impl Default for Local {
             max_contains: None,
             element: None,
             checks: None,
+            rules: Vec::new(),
             unknown: Vec::new(),
         }
     }
+}
+
+/// A rule of `x-ldop-rules` that refuses objects.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct AcrossFields {
+    pub(super) id: Box<str>,
+    /// `when` and `rule`, as they are written. Two that are written alike ask the same of the same members.
+    pub(super) asks: (Option<Box<str>>, Box<str>),
 }
 
 /// A subschema. Names are in order.

@@ -211,9 +211,13 @@ impl<'s> Binder<'s, '_> {
             if let Some(checks) = site.keyword(super::CHECKS_KEYWORD) {
                 self.checks.push((id, site.pointer_to(&[super::CHECKS_KEYWORD]), checks));
             }
+        }
+        // Also where they ask nothing, so that nobody takes them for asked.
+        for site in sites {
             if let Some(list) = site.keyword(RULES_KEYWORD) {
                 let pointer = site.pointer_to(&[RULES_KEYWORD]);
-                self.rules.push(rules::Waiting { place: id, pointer, strength: site.strength, list });
+                let is_always = site.strength == Strength::Always && !self.sites.refers_only(site.schema);
+                self.rules.push(rules::Waiting { place: id, pointer, is_always, list });
             }
         }
         self.note_shape(id, sites);

@@ -137,7 +137,7 @@ fn every_kind_of_difference_has_a_case() {
 }
 
 /// Every keyword that the three drafts and we ourselves give a meaning.
-const KEYWORDS: [&str; 63] = [
+const KEYWORDS: [&str; 64] = [
     "$anchor",
     "$comment",
     "$defs",
@@ -201,6 +201,7 @@ const KEYWORDS: [&str; 63] = [
     "writeOnly",
     "x-ldop-checks",
     "x-ldop-element",
+    "x-ldop-rules",
 ];
 
 #[test]

@@ -6,7 +6,7 @@ use super::{Differ, Pair};
 use crate::compatibility::{
     DifferenceKind::{self, *},
     prove::Family,
-    tree::Choice,
+    tree::{AcrossFields, Choice},
     types,
     value::{Value, shown},
 };
@@ -178,6 +178,7 @@ impl<'s> Differ<'_, 's> {
         if old.checks != new.checks {
             self.note(pair, ChecksChanged, &["x-ldop-checks"], Family::Checks, "");
         }
+        self.rules(pair);
         let differs = |own: &&(Box<str>, Value), others: &[(Box<str>, Value)]| !others.contains(own);
         let changed = new.unknown.iter().filter(|own| differs(own, &old.unknown));
         let removed = old.unknown.iter().filter(|(name, _)| new.unknown.iter().all(|(other, _)| other != name));
@@ -189,6 +190,25 @@ impl<'s> Differ<'_, 's> {
         }
         if pair.old.is_dynamic || pair.new.is_dynamic {
             self.note(pair, DynamicReferenceChanged, &[], Family::Dynamic, "");
+        }
+    }
+}
+
+impl<'s> Differ<'_, 's> {
+    /// Rules across fields that refuse, told apart by their ids.
+    fn rules(&mut self, pair: &Pair<'s>) {
+        let (old, new) = (&pair.old.local.rules, &pair.new.local.rules);
+        let find = |rules: &'s [AcrossFields], id: &str| rules.iter().find(|rule| *rule.id == *id);
+        for rule in new {
+            let kind = match find(old, &rule.id) {
+                None => RuleAdded,
+                Some(other) if other.asks == rule.asks => continue,
+                Some(_) => RuleChanged,
+            };
+            self.note(pair, kind, &["x-ldop-rules"], Family::Rules, &rule.id);
+        }
+        for rule in old.iter().filter(|rule| find(new, &rule.id).is_none()) {
+            self.note(pair, RuleRemoved, &["x-ldop-rules"], Family::Rules, &rule.id);
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Family, Prover};
 use crate::compatibility::{
     facts::{Facts, Place},
-    tree::{Local, Node, Sizes},
+    tree::{AcrossFields, Local, Node, Sizes},
     types::{ARRAY, FRACTION, NUMBER, OBJECT, STRING},
     value::Number,
 };
@@ -100,6 +100,11 @@ impl Prover<'_> {
             }
             Family::Checks => {
                 local.checks.is_none() || any(&|fact| fact.local.checks.as_ref() == local.checks.as_ref())
+            }
+            Family::Rules => {
+                let is_asked =
+                    |goal: &AcrossFields| any(&|fact| fact.local.rules.iter().any(|own| own.asks == goal.asks));
+                !has(OBJECT) || local.rules.iter().all(is_asked)
             }
             Family::Unknown => local.unknown.iter().all(|unknown| any(&|fact| fact.local.unknown.contains(unknown))),
             Family::Dynamic => !node.is_dynamic,

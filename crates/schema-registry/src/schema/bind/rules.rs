@@ -3,18 +3,16 @@
 use ldop_types::Text;
 use serde_json::{Map, Value};
 
-use super::{Binder, sites::Strength};
+use super::Binder;
 use crate::{
     pointer::{push_index, push_name, unescape},
     schema::{
-        SchemaRule,
+        MAX_RULES, SchemaRule,
         plan::PlaceId,
         rules::{FieldRule, Head, Severity, Shape},
     },
 };
 
-/// Most rules of one object.
-const MAX_OF_OBJECT: usize = 32;
 /// Most rules of a schema, each counted for every place it stands in.
 const MAX_OF_SCHEMA: usize = 1_000;
 /// Longest id.
@@ -26,7 +24,8 @@ const MAX_MESSAGE: usize = 300;
 pub(super) struct Waiting<'s> {
     pub(super) place: PlaceId,
     pub(super) pointer: String,
-    pub(super) strength: Strength,
+    /// Whether it holds for every record that has the object.
+    pub(super) is_always: bool,
     pub(super) list: &'s Value,
 }
 
@@ -38,21 +37,21 @@ impl Binder<'_, '_> {
     pub(super) fn resolve_rules(&mut self) {
         let mut compiled = 0;
         for waiting in std::mem::take(&mut self.rules) {
-            let Waiting { place, pointer, strength, list } = waiting;
-            if strength != Strength::Always {
+            let Waiting { place, pointer, is_always, list } = waiting;
+            if !is_always {
                 self.refuse_rule(
                     &pointer,
                     Text::new(
-                        "quy tắc nằm trong một nhánh chỉ đúng với một số bản ghi",
-                        "the rules stand in a branch that holds for some records only",
+                        "quy tắc nằm trong một nhánh chỉ đúng với một số bản ghi, hoặc bên cạnh $ref của draft-07",
+                        "the rules stand in a branch that holds for some records only, or beside a $ref of draft-07",
                     ),
                 );
                 continue;
             }
-            let Some(list) = list.as_array().filter(|list| list.len() <= MAX_OF_OBJECT) else {
+            let Some(list) = list.as_array().filter(|list| list.len() <= MAX_RULES) else {
                 let message = Text::new(
-                    format!("phải là danh sách không quá {MAX_OF_OBJECT} quy tắc"),
-                    format!("must be a list of at most {MAX_OF_OBJECT} rules"),
+                    format!("phải là danh sách không quá {MAX_RULES} quy tắc"),
+                    format!("must be a list of at most {MAX_RULES} rules"),
                 );
                 self.refuse_rule(&pointer, message);
                 continue;
