@@ -39,6 +39,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         r#"{"type":"object","required":["code"],"additionalProperties":false,"properties":{"code":{"type":"string","x-ldop-element":"address.commune-code","pattern":"^[0-9]{5}$"}}}"#,
         r##"{"$schema":"http://json-schema.org/draft-07/schema#","type":"object","definitions":{"a":{"type":"object"}},"properties":{"a":{"$ref":"#/definitions/a"}}}"##,
         r##"{"$defs":{"n":{"properties":{"n":{"$ref":"#/$defs/n"}}}},"$ref":"#/$defs/n","if":{"required":["n"]},"then":{"minProperties":1}}"##,
+        r##"{"type":"object","required":["code"],"properties":{"code":{"type":"string","x-ldop-element":"address.commune-code"},"holders":{"type":"array","items":{"$ref":"#"}}},"x-ldop-rules":[{"id":"r","when":"has(this.holders)","rule":"this.holders.all(h, h.code == this.code || !(h.code in ['1', '2']))","severity":"refuse","at":"/code","message":{"vi":"Sai","en":"Wrong"}}]}"##,
     ];
     seeds.extend(small.map(|text| text.as_bytes().to_vec()));
     seeds

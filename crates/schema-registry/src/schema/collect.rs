@@ -36,12 +36,16 @@ impl Collect<'_> {
         match node.value() {
             Value::Object(members) => {
                 self.check_container(place, Bound::is_object);
+                let before = self.outcome.findings.len();
                 self.visit_members(place, members);
                 for check in &place.checks {
                     self.warn_of(place, check, members);
                 }
                 for rule in &place.rules {
-                    self.judge(rule, members);
+                    // What is refused itself is not compared as well.
+                    if !self.is_refused(rule, before) {
+                        self.judge(rule, members);
+                    }
                 }
             }
             Value::Array(items) => {
@@ -105,6 +109,18 @@ impl Collect<'_> {
         if doubts.birth_year {
             self.warn(pointer, bound, Rule::BirthYearMismatch, plain(Rule::BirthYearMismatch));
         }
+    }
+
+    /// Whether a rule reads a field of the object that is refused; the findings since `before` are those within the object.
+    fn is_refused(&self, rule: &FieldRule, before: usize) -> bool {
+        let is_within = |pointer: &str, name: &str| {
+            let mut field = self.pointer.clone();
+            pointer::push_name(&mut field, name);
+            pointer.strip_prefix(&field).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let found = self.outcome.findings.get(before..).unwrap_or_default();
+        let mut own = found.iter().filter(|f| !matches!(f.rule, Rule::AcrossFields | Rule::AcrossFieldsUndecided));
+        own.any(|finding| rule.read_names().any(|name| is_within(&finding.pointer, name)))
     }
 
     fn judge(&mut self, rule: &FieldRule, members: Members<'_>) {

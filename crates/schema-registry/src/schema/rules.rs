@@ -178,6 +178,11 @@ impl FieldRule {
         }
     }
 
+    /// The object's own members that are read.
+    pub(crate) fn read_names(&self) -> impl Iterator<Item = &str> {
+        self.reads.iter().map(|read| &*read.name.name)
+    }
+
     /// Visits the names of the object's own members that are asked for at once.
     pub(crate) fn each_name(&mut self, visit: &mut dyn FnMut(&mut FieldName)) {
         let conditions = self.when.iter_mut().chain([&mut self.rule]);

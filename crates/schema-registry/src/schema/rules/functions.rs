@@ -31,6 +31,13 @@ pub(super) enum Function {
     PersonalIdSex,
 }
 
+/// What a function is given: a text, or a day, which is a text that has been read.
+#[derive(Clone, Copy)]
+pub(super) enum Argument<'a> {
+    Text(&'a str),
+    Day(Date),
+}
+
 /// What a function gives.
 pub(super) enum Answer {
     Integer(i64),
@@ -86,17 +93,17 @@ impl Function {
         }
     }
 
-    /// The answer; none if an argument is not what it should be. `second` is empty for one parameter.
-    pub(super) fn answer(self, first: &str, second: &str) -> Option<Answer> {
+    /// The answer; none if an argument is not what it should be. `second` is not looked at where there is one parameter.
+    pub(super) fn answer(self, first: Argument<'_>, second: Argument<'_>) -> Option<Answer> {
         Some(match self {
-            Self::Year => Answer::Integer(i64::from(format::year(first)?)),
-            Self::Earliest => Answer::Day(bound(first, false)?),
-            Self::Latest => Answer::Day(bound(first, true)?),
-            Self::DaysBetween => Answer::Integer(i64::from(Date::parse(second)?.0) - i64::from(Date::parse(first)?.0)),
-            Self::YearsBetween => Answer::Integer(years(Date::parse(first)?, Date::parse(second)?)),
-            Self::Instant => Answer::Integer(instant(first)?),
-            Self::PersonalIdYear => Answer::Integer(i64::from(PersonalId::parse(first)?.birth_year())),
-            Self::PersonalIdSex => Answer::Text(match PersonalId::parse(first)?.sex() {
+            Self::Year => Answer::Integer(i64::from(first.year()?)),
+            Self::Earliest => Answer::Day(first.bound(false)?),
+            Self::Latest => Answer::Day(first.bound(true)?),
+            Self::DaysBetween => Answer::Integer(i64::from(second.day()?.0) - i64::from(first.day()?.0)),
+            Self::YearsBetween => Answer::Integer(years(first.day()?, second.day()?)),
+            Self::Instant => Answer::Integer(instant(first.text()?)?),
+            Self::PersonalIdYear => Answer::Integer(i64::from(PersonalId::parse(first.text()?)?.birth_year())),
+            Self::PersonalIdSex => Answer::Text(match PersonalId::parse(first.text()?)?.sex() {
                 Sex::Male => "1",
                 Sex::Female => "2",
             }),
@@ -104,18 +111,47 @@ impl Function {
     }
 }
 
-/// The first or last day of a year, month or day.
-fn bound(text: &str, is_last: bool) -> Option<Date> {
-    if !format::is_partial_date(text) {
-        return None;
+impl<'a> Argument<'a> {
+    #[inline]
+    fn text(self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Day(_) => None,
+        }
     }
-    let number = |range| text.get(range).and_then(|digits: &str| digits.parse::<i32>().ok());
-    let year = number(0..4)?;
-    let month = number(5..7).unwrap_or(if is_last { 12 } else { 1 });
-    match number(8..10) {
-        Some(day) => Date::from_ymd(year, month, day),
-        None if is_last => (28..=31).rev().find_map(|day| Date::from_ymd(year, month, day)),
-        None => Date::from_ymd(year, month, 1),
+
+    #[inline]
+    fn day(self) -> Option<Date> {
+        match self {
+            Self::Text(text) => Date::parse(text),
+            Self::Day(day) => Some(day),
+        }
+    }
+
+    fn year(self) -> Option<u32> {
+        match self {
+            Self::Text(text) => format::year(text),
+            Self::Day(day) => u32::try_from(day.ymd().0).ok(),
+        }
+    }
+
+    /// The first or last day of a year, month or day.
+    #[inline]
+    fn bound(self, is_last: bool) -> Option<Date> {
+        let text = match self {
+            Self::Text(text) if text.len() < 10 => text,
+            day => return day.day(),
+        };
+        if !format::is_partial_date(text) {
+            return None;
+        }
+        let number = |range| text.get(range).and_then(|digits: &str| digits.parse::<i32>().ok());
+        let year = number(0..4)?;
+        let month = number(5..7).unwrap_or(if is_last { 12 } else { 1 });
+        match is_last {
+            true => (28..=31).rev().find_map(|day| Date::from_ymd(year, month, day)),
+            false => Date::from_ymd(year, month, 1),
+        }
     }
 }
 
@@ -176,7 +212,7 @@ fn overload(function: Function) -> Overload {
 
 fn call<'b, 'v>(function: Function, arguments: &[CowVal<'b, 'v>]) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let text = |index: usize| arguments.get(index).and_then(|value| value.downcast_ref::<CelString>());
-    let [first, second] = [text(0), text(1)].map(|text| text.map_or("", |text| text.inner()));
+    let [first, second] = [text(0), text(1)].map(|text| Argument::Text(text.map_or("", |text| text.inner())));
     match function.answer(first, second) {
         Some(Answer::Integer(integer)) => Ok(CowVal::owned(CelInt::from(integer))),
         Some(Answer::Day(day)) => Ok(CowVal::owned(CelString::from(day.to_string()))),
@@ -191,14 +227,14 @@ mod tests {
     use super::*;
 
     fn integer(function: Function, first: &str, second: &str) -> Option<i64> {
-        match function.answer(first, second) {
+        match function.answer(Argument::Text(first), Argument::Text(second)) {
             Some(Answer::Integer(integer)) => Some(integer),
             _ => None,
         }
     }
 
     fn day(function: Function, text: &str) -> Option<String> {
-        match function.answer(text, "") {
+        match function.answer(Argument::Text(text), Argument::Text("")) {
             Some(Answer::Day(day)) => Some(day.to_string()),
             _ => None,
         }
@@ -249,7 +285,8 @@ mod tests {
     #[test]
     fn a_personal_id_tells_year_and_sex() {
         assert_eq!(integer(Function::PersonalIdYear, "064256123456", ""), Some(2056));
-        assert!(matches!(Function::PersonalIdSex.answer("064156123456", ""), Some(Answer::Text("2"))));
-        assert!(Function::PersonalIdSex.answer("06415612345", "").is_none());
+        let sex = |id| Function::PersonalIdSex.answer(Argument::Text(id), Argument::Text(""));
+        assert!(matches!(sex("064156123456"), Some(Answer::Text("2"))));
+        assert!(sex("06415612345").is_none());
     }
 }

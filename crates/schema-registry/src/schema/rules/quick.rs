@@ -14,7 +14,7 @@ use ldop_dictionary::ValueType;
 use ldop_types::Date;
 
 use super::{
-    functions::{Answer, Function},
+    functions::{Answer, Argument, Function},
     kind::Shape,
     language::{THIS, path},
 };
@@ -50,6 +50,7 @@ pub(super) enum Operand {
     Field(Path),
     Text(Box<str>),
     Integer(i64),
+    Number(f64),
     Null,
     Call(Function, Box<Operand>, Option<Box<Operand>>),
 }
@@ -67,6 +68,7 @@ enum Scalar<'d> {
     Text(&'d str),
     Day(Date),
     Integer(i64),
+    Number(f64),
     Null,
 }
 
@@ -180,6 +182,7 @@ impl Operand {
         match &expression.expr {
             Expr::Literal(LiteralValue::String(text)) => Some(Self::Text(text.inner().into())),
             Expr::Literal(LiteralValue::Int(integer)) => Some(Self::Integer(*integer.inner())),
+            Expr::Literal(LiteralValue::Double(number)) => Some(Self::Number(*number.inner())),
             Expr::Literal(LiteralValue::Null) => Some(Self::Null),
             Expr::Select(_) => Path::of(shape, place, &path(expression)?).map(Self::Field),
             Expr::Call(CallExpr { func_name, target: None, args }) => {
@@ -201,15 +204,14 @@ impl Operand {
             Self::Field(path) => path.value(members, noted),
             Self::Text(text) => Some(Scalar::Text(text)),
             Self::Integer(integer) => Some(Scalar::Integer(*integer)),
+            Self::Number(number) => Some(Scalar::Number(*number)),
             Self::Null => Some(Scalar::Null),
             Self::Call(function, first, second) => {
-                let first = first.value(members, noted)?;
+                let first = first.argument(members, noted)?;
                 let second = match second {
-                    Some(second) => second.value(members, noted)?,
-                    None => Scalar::Text(""),
+                    Some(second) => second.argument(members, noted)?,
+                    None => Argument::Text(""),
                 };
-                // What `earliest` and `latest` give is seldom an argument again.
-                let (Scalar::Text(first), Scalar::Text(second)) = (first, second) else { return None };
                 function.answer(first, second).map(|answer| match answer {
                     Answer::Integer(integer) => Scalar::Integer(integer),
                     Answer::Day(day) => Scalar::Day(day),
@@ -219,10 +221,19 @@ impl Operand {
         }
     }
 
+    #[inline]
+    fn argument<'d>(&'d self, members: Members<'d>, noted: Option<&Noted>) -> Option<Argument<'d>> {
+        match self.value(members, noted)? {
+            Scalar::Text(text) => Some(Argument::Text(text)),
+            Scalar::Day(day) => Some(Argument::Day(day)),
+            Scalar::Integer(_) | Scalar::Number(_) | Scalar::Null => None,
+        }
+    }
+
     fn each_name(&mut self, visit: &mut dyn FnMut(&mut FieldName)) {
         match self {
             Self::Field(path) => visit(&mut path.first),
-            Self::Text(_) | Self::Integer(_) | Self::Null => {}
+            Self::Text(_) | Self::Integer(_) | Self::Number(_) | Self::Null => {}
             Self::Call(_, first, second) => {
                 first.each_name(visit);
                 second.iter_mut().for_each(|second| second.each_name(visit));
@@ -272,8 +283,9 @@ impl Path {
                 let integer = number.as_integer().and_then(|integer| i64::try_from(integer).ok());
                 integer.map(Scalar::Integer)
             }
+            Value::Number(number) => Some(Scalar::Number(number.as_f64())),
             Value::Null => Some(Scalar::Null),
-            Value::Number(_) | Value::Boolean(_) | Value::Array(_) | Value::Object(_) => None,
+            Value::Boolean(_) | Value::Array(_) | Value::Object(_) => None,
         }
     }
 }
@@ -294,6 +306,10 @@ impl Scalar<'_> {
         match (self, other) {
             (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),
             (Self::Integer(a), Self::Integer(b)) => Some(a.cmp(b)),
+            (Self::Number(a), Self::Number(b)) => a.partial_cmp(b),
+            // As the library has it.
+            (Self::Number(a), Self::Integer(b)) => a.partial_cmp(&(*b as f64)),
+            (Self::Integer(a), Self::Number(b)) => (*a as f64).partial_cmp(b),
             (Self::Day(a), Self::Day(b)) => Some(a.cmp(b)),
             // Days that are written out have the order of their letters.
             (Self::Day(a), Self::Text(b)) => Some(a.cmp(&Date::parse(b)?)),

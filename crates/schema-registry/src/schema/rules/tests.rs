@@ -275,6 +275,7 @@ fn the_usual_shapes_are_answered_at_once() {
         "!has(this.part) || latest(this.part) >= '2020-01-01'",
         "!has(this.id) || !has(this.part) || personal_id_year(this.id) == year(this.part)",
         "!has(this.total) || this.total in [1, 2, 3]",
+        "!has(this.share) || this.share <= 100.0",
         "!has(this.within) || !has(this.within.day) || years_between(this.within.day, '2020-02-29') >= 18",
     ] {
         let schema = schema(&rule(None, source)).expect("a good rule");
@@ -314,6 +315,8 @@ fn operand() -> impl Strategy<Value = String> {
             "days_between(this.day, this.other_day)",
             "years_between(this.day, '2020-02-29')",
             "years_between(earliest(this.part), this.day)",
+            "days_between(latest(this.part), latest(earliest(this.part)))",
+            "year(latest(this.part))",
             "instant(this.moment)",
             "personal_id_year(this.id)",
             "personal_id_sex(this.id)",
