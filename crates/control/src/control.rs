@@ -1,7 +1,7 @@
 //! Replays, follows and extends the control log.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,7 +15,7 @@ use ldop_contract::control::v1::{
     ControlHead, EpochTaken, Genesis, LevelRaised, control_event::Kind,
 };
 use ldop_log::{Appender, Cleanup, LogError, MessageLog, NewEntry, Offset, Partition, TopicName, TopicSpec};
-use ldop_types::{Reason, TimestampMs};
+use ldop_types::{Reason, Text, TimestampMs};
 use parking_lot::Mutex;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     chain::{self, Break, Hash, Head, LEVEL, Link},
-    check::{self, Refused},
+    check::{self, Problem, Refused},
     snapshot::{self, Applied, AppliedSets, Snapshot},
     state::{ControlState, Level},
 };
@@ -39,6 +39,8 @@ const FETCH_BYTES: usize = 4 << 20;
 /// How often a change made without `based_on` is checked anew after losing a race.
 const RACES: usize = 8;
 const FOLLOW_WAIT: Duration = Duration::from_secs(5);
+/// Most resources told as changed by someone else.
+const MOST_TOLD: usize = 100;
 /// Events after which there is another snapshot.
 const SNAPSHOT_EVENTS: usize = 1_000;
 /// Bytes of events after which there is another snapshot, at least.
@@ -400,8 +402,8 @@ impl Control {
                 return Ok(self.answer_again(&request, &applied));
             }
             let state = self.state();
-            if !request.based_on.is_empty() && request.based_on != state.head.hash {
-                return Err(Refused::of(Reason::StateMoved));
+            if !request.based_on.is_empty() {
+                self.still_stands(&request.based_on).await?;
             }
             let checked = {
                 let (state, changes, author) = (Arc::clone(&state), request.changes.clone(), author.to_owned());
@@ -431,12 +433,43 @@ impl Control {
             }
             match self.extend_from(state.head, Kind::ChangeSetApplied(event)).await {
                 Ok(true) => return Ok(response(self.state().head)),
-                Ok(false) if request.based_on.is_empty() => {}
-                Ok(false) => return Err(Refused::of(Reason::StateMoved)),
+                Ok(false) => {}
                 Err(error) => return Err(refuse_by_log(&error)),
             }
         }
         Err(Refused::of(Reason::StateMoved))
+    }
+
+    /// Whether nothing was registered or changed since a head; if so, tells what and by whom.
+    async fn still_stands(&self, based_on: &[u8]) -> Result<(), Refused> {
+        let since = self.replay.lock().await.history.iter().rposition(|hash| hash[..] == *based_on);
+        let Some(since) = since else {
+            return Err(Refused::field(Reason::StateMoved, "based_on", "the hash of a head of this hub"));
+        };
+        let mut after = since as u64;
+        let mut changed: BTreeMap<(&'static str, String), (u32, String)> = BTreeMap::new();
+        loop {
+            let events = self.events(after).await.map_err(Refused::of)?;
+            let Some((last, _)) = events.last() else { break };
+            after = last.sequence;
+            for (event, _) in events {
+                let Some(Kind::ChangeSetApplied(applied)) = event.kind else { continue };
+                let identities = applied.resources.iter().filter_map(check::identity);
+                changed.extend(identities.map(|(id, version)| (id, (version, applied.author.clone()))));
+            }
+        }
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let told = changed.into_iter().take(MOST_TOLD).map(|((kind, id), (version, author))| Problem {
+            field: format!("{kind}({id})"),
+            message: Text::new(
+                format!("nay là phiên bản {version}, do {author} đổi"),
+                format!("is version {version} now, changed by {author}"),
+            ),
+            reason: Reason::StateMoved,
+        });
+        Err(Refused { reason: Reason::StateMoved, problems: told.collect() })
     }
 
     fn answer_again(&self, request: &ApplyChangeSetRequest, applied: &[Applied]) -> ApplyChangeSetResponse {

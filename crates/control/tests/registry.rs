@@ -371,3 +371,30 @@ async fn a_version_that_old_records_do_not_fit_is_refused_with_its_places() {
     apply(&control, AN, vec![forward, Resource::Schema(schema("a", 9))]).await.expect("as asked for now");
     assert_eq!(refusal(apply(&control, AN, vec![Resource::Schema(schema("a", 11))]).await), Reason::SchemaIncompatible);
 }
+
+#[tokio::test]
+async fn of_two_engineers_one_wins_and_the_other_is_told_what_changed() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = open(dir.path()).await;
+    apply(&control, AN, vec![element(), Resource::Schema(schema("a", 10))]).await.expect("applied");
+    let seen = control.state().head.hash;
+    let request = |schema: wire::Schema, based_on: &[u8]| ApplyChangeSetRequest {
+        change_id: rand::random::<[u8; 16]>().to_vec(),
+        based_on: based_on.to_vec(),
+        changes: vec![Change { resource: Some(Resource::Schema(schema)) }],
+        ..Default::default()
+    };
+    control.take_epoch().await.expect("a start of the hub changes no definition");
+    let (an, binh) = tokio::join!(
+        control.apply(AN, request(schema("a", 20), &seen)),
+        control.apply(BINH, request(schema("a", 30), &seen)),
+    );
+    let (winner, loser) = if an.is_ok() { (AN, binh) } else { (BINH, an) };
+    let refused = loser.expect_err("one of them wins");
+    assert_eq!(refused.reason, Reason::StateMoved);
+    let told: Vec<_> = refused.problems.iter().map(|p| (p.field.as_str(), p.message.en.to_string())).collect();
+    assert_eq!(told, [("schema(a)", format!("is version 2 now, changed by {winner}"))]);
+    assert_eq!(control.state().version_of("schema", "a"), 2);
+    let stray = control.apply(AN, request(schema("a", 40), &[7; 32])).await.expect_err("no head of this hub");
+    assert_eq!((stray.reason, stray.problems[0].field.as_str()), (Reason::StateMoved, "based_on"));
+}

@@ -261,6 +261,15 @@ fn a_folder_of_several_change_sets_is_judged_whole_before_anything_is_changed() 
     assert_eq!(applied["created"], json!(1_500));
     let again = hub.json(&[&["apply", "many", "--partial"]], 0);
     assert_eq!((&again["created"], &again["unchanged"]), (&json!(0), &json!(1_500)));
+
+    // Whoever applies against what is no longer so is told what somebody else has changed.
+    let refused = hub.ldop(&[&["apply", "many", "--partial", "--based-on", based_on]]);
+    let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains("element(many.e0)") && stderr.contains("is version 1 now, changed by operator"),
+        "{stderr}"
+    );
 }
 
 #[test]

@@ -109,14 +109,13 @@ pub async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let mut applied = Applied::default();
     let mut based_on = args.based_on.map(|hash| hash.0.to_vec()).unwrap_or_default();
     let several = sets.len() > 1;
-    if several || args.dry_run {
-        let judged = apply(&client, sets.concat(), &based_on, true).await?;
-        if args.dry_run {
-            tell(context.output, &judged, &args);
-            return Ok(Exit::Ok);
-        }
-        based_on = judged.head.map(|(_, hash)| hash).unwrap_or(based_on);
+    let judged = apply(&client, sets.concat(), &based_on, true).await?;
+    if args.dry_run {
+        tell(context.output, &judged, &args);
+        return Ok(Exit::Ok);
     }
+    // Whoever changes something from here on is told of, not written over.
+    based_on = judged.head.map(|(_, hash)| hash).unwrap_or(based_on);
     if several && context.output == Output::Text {
         eprintln!("too large for one change set: sent in {}, in order of dependency", sets.len());
     }
