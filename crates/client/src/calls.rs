@@ -23,7 +23,11 @@ use ldop_types::{DatasetName, ExchangeId, Reason, Stage, TimestampMs};
 use tokio::time::sleep;
 use tonic::{Request, Response, Status, transport::Channel};
 
-use crate::{Client, Error, backoff::Backoff, connection::Node};
+use crate::{
+    Client, Error,
+    backoff::Backoff,
+    connection::{HEADER_BYTES, Node},
+};
 
 /// Entries asked for at once when everything is listed; the most a hub gives.
 const PAGE_SIZE: u32 = 1_000;
@@ -231,6 +235,7 @@ impl Client {
             let node = self.node();
             let mut request = Request::new(request.clone());
             request.set_timeout(self.config().call_timeout);
+            request.metadata_mut().insert("ldop-header-bytes", HEADER_BYTES.into());
             let error = match attempt(&node, request).await {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(status) => node.refine(status.into()),

@@ -29,6 +29,8 @@ use crate::{
 const STREAM_WINDOW: u32 = 4 << 20;
 /// What all streams of a connection may have.
 const CONNECTION_WINDOW: u32 = 16 << 20;
+/// Longest header taken from a hub: a refusal tells everything that is wrong in one.
+pub(crate) const HEADER_BYTES: u32 = 1 << 20;
 /// Largest message taken from a hub. A delivered batch may hold several records of the hub's own limit.
 pub(crate) const MESSAGE_LIMIT: usize = 64 << 20;
 /// A hub that vanished without a word is noticed after interval and timeout.
@@ -204,6 +206,7 @@ fn target(config: &ClientConfig, address: &str, tls: &TlsConnector) -> Result<Ta
         .connect_timeout(config.connect_timeout)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_max_header_list_size(HEADER_BYTES)
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .keep_alive_while_idle(true);

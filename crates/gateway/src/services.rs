@@ -22,7 +22,7 @@ use crate::{
     Identity,
     listener::Peer,
     metrics::Metrics,
-    status::{self, BadField},
+    status::{self, BadField, Room},
 };
 
 /// Most entries of a page.
@@ -63,14 +63,17 @@ fn reader<T>(request: &Request<T>, control: &Control) -> Result<Identity, Status
 async fn register<T>(control: &Arc<Control>, request: &Request<T>, resource: Resource) -> Result<ChangeResult, Status> {
     let identity = identity(request)?;
     identity.operator().map_err(status::of_reason)?;
+    let room = Room::of(request);
     let change_id: [u8; 16] = rand::random();
     let request = ApplyChangeSetRequest {
         change_id: change_id.to_vec(),
         changes: vec![Change { resource: Some(resource) }],
         ..Default::default()
     };
-    let applied =
-        control.apply(&identity.to_string(), request).await.map_err(|refused| status::of_refused_change(&refused))?;
+    let applied = control
+        .apply(&identity.to_string(), request)
+        .await
+        .map_err(|refused| status::of_refused_change(&refused, room))?;
     applied.results.into_iter().next().ok_or_else(|| status::of_reason(Reason::Internal))
 }
 

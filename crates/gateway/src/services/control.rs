@@ -16,7 +16,11 @@ use ldop_types::TimestampMs;
 use tonic::{Request, Response, Status};
 
 use super::{counted, identity, reader};
-use crate::{Identity, metrics::Metrics, status};
+use crate::{
+    Identity,
+    metrics::Metrics,
+    status::{self, Room},
+};
 
 /// Change sets and status.
 pub struct ControlPlane {
@@ -39,9 +43,9 @@ impl ControlService for ControlPlane {
         let call = async {
             let identity = identity(&request)?;
             identity.operator().map_err(status::of_reason)?;
-            let author = identity.to_string();
+            let (author, room) = (identity.to_string(), Room::of(&request));
             let applied = self.exchange.control.apply(&author, request.into_inner()).await;
-            applied.map(Response::new).map_err(|refused| status::of_refused_change(&refused))
+            applied.map(Response::new).map_err(|refused| status::of_refused_change(&refused, room))
         };
         counted(&self.metrics, "ApplyChangeSet", call.await)
     }
@@ -50,8 +54,9 @@ impl ControlService for ControlPlane {
         let call = async {
             let identity = identity(&request)?;
             identity.operator().map_err(status::of_reason)?;
-            let control = &self.exchange.control;
-            let level = control.raise_level(&identity.to_string()).await.map_err(|r| status::of_refused_change(&r))?;
+            let (control, room) = (&self.exchange.control, Room::of(&request));
+            let level =
+                control.raise_level(&identity.to_string()).await.map_err(|r| status::of_refused_change(&r, room))?;
             let head = control.state().head;
             let head = Some(ControlHead { sequence: head.sequence, hash: head.hash.to_vec() });
             Ok(Response::new(RaiseLevelResponse { level: level.0, head }))

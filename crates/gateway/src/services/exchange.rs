@@ -23,7 +23,7 @@ use tracing::debug;
 use super::{counted, identity};
 use crate::{
     metrics::Metrics,
-    status::{self, BadField},
+    status::{self, BadField, Room},
 };
 
 /// Batches of one stream on their way to the log; the stream is not read further while they are. With the window of
@@ -96,6 +96,7 @@ impl Exchange {
 
     async fn publish_one(&self, request: Request<wire::PublishRequest>) -> Result<wire::PublishResponse, Status> {
         let system = identity(&request)?.system().map_err(status::of_reason)?.clone();
+        let room = Room::of(&request);
         let request = request.into_inner();
         let (dataset, stage) = target(&request.dataset, request.stage)?;
         let record = request.record.ok_or_else(|| bad("record", "a record"))?;
@@ -119,7 +120,7 @@ impl Exchange {
         let ticket = submitted.map_err(status::of_reason)?;
         match ticket.verdicts().await.map_err(status::of_reason)?.into_iter().next() {
             Some(Verdict::Accepted(receipt)) => Ok(wire::PublishResponse { receipt: Some(receipt_to_wire(receipt)) }),
-            Some(Verdict::Refused(refusal)) => Err(status::of_refusal(&refusal)),
+            Some(Verdict::Refused(refusal)) => Err(status::of_refusal(&refusal, room)),
             None => Err(status::of_reason(Reason::Internal)),
         }
     }

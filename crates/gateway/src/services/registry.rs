@@ -33,7 +33,7 @@ use tonic::{Request, Response, Status};
 use super::{counted, identity, missing, page, reader, register};
 use crate::{
     metrics::Metrics,
-    status::{self, BadField},
+    status::{self, BadField, Room},
 };
 
 /// Dictionary elements, code lists and schemas, registered and read back.
@@ -231,7 +231,7 @@ impl RegistryService for Registry {
                 ..Default::default()
             };
             let found = schemas::find(&given, &state, false)
-                .map_err(|refused| status::of_refused_change(&refused))?
+                .map_err(|refused| status::of_refused_change(&refused, Room::of(&request)))?
                 .ok_or_else(not_found)?;
             Ok(Response::new(FindSchemaResponse { schema: Some(schemas::to_wire(&found)) }))
         };
@@ -244,13 +244,14 @@ impl RegistryService for Registry {
     ) -> Result<Response<CheckCompatibilityResponse>, Status> {
         let call = async {
             reader(&request, &self.control)?;
+            let room = Room::of(&request);
             let (state, asked) = (self.control.state(), request.into_inner());
             // Comparing is long work; it stays off the async threads.
             tokio::task::spawn_blocking(move || schemas::compare(&asked, &state))
                 .await
                 .map_err(|_| status::of_reason(Reason::Internal))?
                 .map(Response::new)
-                .map_err(|refused| status::of_refused_change(&refused))
+                .map_err(|refused| status::of_refused_change(&refused, room))
         };
         counted(&self.metrics, "CheckCompatibility", call.await)
     }
