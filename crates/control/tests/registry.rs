@@ -9,7 +9,7 @@ use ldop_contract::{
     exchange::v1::Stage as WireStage,
     registry::v1::{self as wire, SchemaAction},
 };
-use ldop_control::{Control, ControlError, Level, Options, Refused};
+use ldop_control::{Control, ControlError, ControlState, Level, Options, Refused};
 use ldop_log::{
     MessageLog, NewEntry, Partition, TopicName, TopicSpec,
     embedded::{self, EmbeddedLog},
@@ -310,14 +310,12 @@ async fn only_an_event_with_a_wire_format_asks_for_the_level_that_knows_it() {
     assert_eq!(open(dir.path()).await.state().digest(), digest);
 }
 
-/// Events as the release before ids and states wrote them.
-#[tokio::test]
-async fn a_log_of_level_1_replays_to_the_same_state_for_ever() {
-    let dir = tempfile::tempdir().expect("folder");
-    let golden =
-        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/level-1.events")).expect("kept");
+/// A hub on a log of the release that kept it in `tests/golden`.
+async fn replayed(dir: &Path, golden: &str) -> Arc<Control> {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(golden);
+    let golden = std::fs::read(golden).expect("kept");
     {
-        let log = log(dir.path());
+        let log = log(dir);
         let topic = TopicName::parse("_ldop.control").expect("a name");
         let spec = TopicSpec { name: topic.clone(), partitions: 1, cleanup: ldop_log::Cleanup::Keep };
         log.ensure_topics(vec![spec]).await.expect("a topic");
@@ -331,13 +329,36 @@ async fn a_log_of_level_1_replays_to_the_same_state_for_ever() {
             rest = behind;
         }
     }
-    let control = open(dir.path()).await;
+    open(dir).await
+}
+
+fn hex_digest(state: &ControlState) -> String {
+    state.digest().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Events of every kind up to level 3: genesis, the level raised, an epoch, settings, versions and their steps, deletion for
+/// good, references, an element twice, a dataset with a wire format.
+#[tokio::test]
+async fn a_log_of_level_3_replays_to_the_same_state_for_ever() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = replayed(dir.path(), "level-3.events").await;
+    let state = control.state();
+    assert_eq!((state.head.sequence, state.level, state.epoch), (10, Level(3), 1));
+    assert_eq!(state.registry.last_id(), SchemaId(3));
+    assert_eq!(hex_digest(&state), "0ead161c166e981599dcffc23c5910e57b4c8277723d2cfbd9fa21e6609b6bb1");
+    apply(&control, AN, vec![Resource::Schema(schema("new", 1))]).await.expect("it goes on from there");
+}
+
+/// Events as the release before ids and states wrote them.
+#[tokio::test]
+async fn a_log_of_level_1_replays_to_the_same_state_for_ever() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = replayed(dir.path(), "level-1.events").await;
     let state = control.state();
     assert_eq!(state.head.sequence, 5);
     let ids: Vec<_> = state.registry.subjects().flat_map(|(_, s)| s.versions().map(|v| v.id.0)).collect();
     assert_eq!(ids, [1, 7, 2, 3, 4, 5, 6], "numbered in the order of events");
-    let hex: String = state.digest().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, "cb5d442c774518a97454b30087d03f3613255f7318e719c208de42732b1dd75c");
+    assert_eq!(hex_digest(&state), "cb5d442c774518a97454b30087d03f3613255f7318e719c208de42732b1dd75c");
     // What is newer than the log has to be let in first.
     assert_eq!(state.level, Level(2));
     let world = keyed_world();
