@@ -130,9 +130,19 @@ impl<S: Send + Sync, T: for<'de> Deserialize<'de>> FromRequest<S> for Body<T> {
         let bytes = bytes.map_err(|rejection| Error::bad_request(rejection.body_text()))?;
         match serde_json::from_slice(&bytes) {
             Ok(body) => Ok(Self(body)),
-            // The words of the library name the place and never repeat a value.
-            Err(error) => Err(Error::bad_request(format!("the body is not the JSON expected: {error}"))),
+            Err(error) => {
+                Err(Error::bad_request(format!("the body is not the JSON expected: {}", without_value(&error))))
+            }
         }
+    }
+}
+
+/// What is wrong with a body, and where. The library's own words repeat a value of the wrong kind, however long it is.
+fn without_value(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(", expected ") {
+        Some((_, expected)) if error.is_data() => format!("expected {expected}"),
+        _ => text,
     }
 }
 
@@ -243,6 +253,20 @@ mod tests {
             ("normalize=%ff", None),
         ] {
             assert_eq!(ask(query).flag("normalize").ok(), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_told_without_its_values() {
+        for (body, told) in [
+            (r#"{"id": "bí mật"}"#, "expected i64 at line 1 column"),
+            (r#"{"schema": ["bí mật, expected nothing"]}"#, "expected a string at line 1 column"),
+            (r#"{"references": [{"name": "bí mật"}]}"#, "missing field `subject` at line 1 column"),
+            (r#"{"schema": "bí mật"#, "EOF while parsing a string at line 1 column"),
+        ] {
+            let error = serde_json::from_str::<SchemaBody>(body).expect_err("refused");
+            let text = without_value(&error);
+            assert!(text.starts_with(told) && !text.contains("mật"), "{text}");
         }
     }
 

@@ -58,7 +58,8 @@ async fn compare(rest: &Rest, ask: &Ask, body: SchemaBody, version: u32) -> Answ
             if verbose {
                 let told = verdict.differences.iter().filter(|d| d.severity != "COMPATIBLE").map(|d| {
                     let pointer = if d.pointer.is_empty() { "(root)" } else { &d.pointer };
-                    format!("{} with version {}: {pointer}: {}: {}", d.direction, d.version, d.kind, d.message_en)
+                    let (pointer, message) = (reply::brief(pointer), reply::brief(&d.message_en));
+                    format!("{} with version {}: {pointer}: {}: {message}", d.direction, d.version, d.kind)
                 });
                 answer["messages"] = told.collect();
             }
@@ -67,8 +68,7 @@ async fn compare(rest: &Rest, ask: &Ask, body: SchemaBody, version: u32) -> Answ
         Err(refused) if refused.reason == Reason::ResourceNotFound => Err(Error::no_version(&version.to_string())),
         // Who asks for words gets them; a schema that is none is compatible with nothing.
         Err(refused) if verbose && refused.reason == Reason::DefinitionInvalid => {
-            let told = refused.problems.iter().map(|problem| format!("{}: {}", problem.field, problem.message.en));
-            Ok(reply::json(&json!({"is_compatible": false, "messages": told.collect::<Vec<_>>()})))
+            Ok(reply::json(&json!({"is_compatible": false, "messages": reply::listed(&refused.problems)})))
         }
         Err(refused) => Err(Error::refused(&refused)),
     }

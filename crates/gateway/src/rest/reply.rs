@@ -1,16 +1,41 @@
 //! Answers and errors as registry clients expect them.
 
+use std::borrow::Cow;
+
 use axum::{
     body::Body,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use ldop_control::Refused;
+use ldop_control::{Problem, Refused};
 use ldop_types::{Fault, Reason};
 use serde::Serialize;
 
 /// The media type of every answer.
 const MEDIA: &str = "application/vnd.schemaregistry.v1+json";
+
+/// Longest text with something in it that came from a client, bytes: enough to know it again.
+const BRIEF: usize = 500;
+/// Most problems one answer lists.
+const LISTED: usize = 100;
+
+/// The beginning of a text.
+pub(super) fn brief(text: &str) -> Cow<'_, str> {
+    match text.len() {
+        0..=BRIEF => text.into(),
+        _ => format!("{}…", &text[..text.floor_char_boundary(BRIEF)]).into(),
+    }
+}
+
+/// Each problem with its place; of very many the first.
+pub(super) fn listed(problems: &[Problem]) -> Vec<String> {
+    let told = |problem: &Problem| format!("{}: {}", brief(&problem.field), brief(&problem.message.en));
+    let mut lines: Vec<String> = problems.iter().take(LISTED).map(told).collect();
+    if problems.len() > LISTED {
+        lines.push(format!("and {} more", problems.len() - LISTED));
+    }
+    lines
+}
 
 /// An answer in JSON.
 pub(super) fn json(value: &impl Serialize) -> Response {
@@ -109,6 +134,7 @@ impl Error {
     }
 
     pub(super) fn invalid_version(version: &str) -> Self {
+        let version = brief(version);
         let message = format!(
             "The specified version '{version}' is not a valid version id. Allowed values are between [1, 2^31-1] and \
              the string \"latest\""
@@ -141,14 +167,13 @@ impl Error {
         Self::unprocessable(42210, "Rule sets are not supported: rules belong to the data dictionary".to_owned())
     }
 
-    /// A change that was not made. Every problem is told, each with its place.
+    /// A change that was not made.
     pub(super) fn refused(refused: &Refused) -> Self {
-        let problems: Vec<String> = refused.problems.iter().map(|p| format!("{}: {}", p.field, p.message.en)).collect();
         let reason = refused.reason;
         let mut message = reason.message().1.to_owned();
-        for problem in &problems {
+        for problem in listed(&refused.problems) {
             message.push_str("\n- ");
-            message.push_str(problem);
+            message.push_str(&problem);
         }
         match reason {
             Reason::SchemaIncompatible => Self::new(StatusCode::CONFLICT, 40901, message),
@@ -183,5 +208,27 @@ impl IntoResponse for Error {
             response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ldop_types::Text;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_repeats_no_more_than_the_beginning() {
+        assert_eq!(brief(&"x".repeat(BRIEF)), "x".repeat(BRIEF));
+        assert_eq!(brief(&"ế".repeat(BRIEF)), format!("{}…", "ế".repeat(BRIEF / 3)));
+        let problem = || Problem {
+            field: "schema#/a".to_owned(),
+            message: Text::new("sai", "wrong"),
+            reason: Reason::DefinitionInvalid,
+        };
+        let problems: Vec<Problem> = std::iter::repeat_with(problem).take(LISTED + 2).collect();
+        assert_eq!(listed(&problems[..1]), ["schema#/a: wrong"]);
+        assert_eq!(listed(&problems).len(), LISTED + 1);
+        assert_eq!(listed(&problems)[LISTED], "and 2 more");
     }
 }
