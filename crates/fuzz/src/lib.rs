@@ -20,6 +20,7 @@ mod index;
 mod projection;
 mod record;
 mod requests;
+mod rest;
 mod schema;
 mod sheets;
 pub mod world;
@@ -50,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "schema", run: schema::run, seeds: schema::seeds, short: 2_000 },
     Target { name: "compatibility", run: compatibility::run, seeds: compatibility::seeds, short: 2_000 },
     Target { name: "requests", run: requests::run, seeds: requests::seeds, short: 20_000 },
+    Target { name: "rest", run: rest::run, seeds: rest::seeds, short: 2_000 },
     Target { name: "certificate", run: certificate::run, seeds: certificate::seeds, short: 20_000 },
     Target { name: "index", run: index::run, seeds: index::seeds, short: 2_000 },
 ];

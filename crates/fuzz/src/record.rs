@@ -1,12 +1,15 @@
 //! Records: the strict parser against `serde_json`, schema and dictionary on what comes through.
 
+use bytes::Bytes;
+use ldop_exchange::frame::{self, Frame, Framing};
 use ldop_sample_data::{CANARY_MARKERS, Dataset, canary_record, records};
-use ldop_schema_registry::{Document, Outcome, Parser};
+use ldop_schema_registry::{Document, Outcome, Parser, registry::SchemaId};
 use ldop_types::{Date, Finding};
 
 use crate::world::world;
 
 pub(crate) fn run(data: &[u8]) {
+    framed(data);
     let mut parser = Parser::default();
     match parser.parse(data) {
         Ok(document) => {
@@ -16,6 +19,17 @@ pub(crate) fn run(data: &[u8]) {
         }
         Err(finding) => tells_no_value(&finding),
     }
+}
+
+/// As a provider sends it to a dataset in the Confluent wire format.
+fn framed(data: &[u8]) {
+    let (frame, payload) = frame::split(Bytes::copy_from_slice(data));
+    assert!(data.ends_with(&payload), "nothing of the payload is lost");
+    let framing = Framing::new(SchemaId(7), vec![(SchemaId(7), [7; 16])]);
+    framing.finding(&frame).iter().for_each(tells_no_value);
+    let value = framing.value(&payload);
+    assert_eq!(frame::behind(&value), Some(&payload[..]), "what the hub frames it reads");
+    assert_eq!(frame::split(value), (Frame::Id(SchemaId(7)), payload), "and so do clients");
 }
 
 fn check(document: &Document<'_>) {
@@ -67,6 +81,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         br#"{"a":[1,-0,1.5e300,1e-7,9007199254740993,18446744073709551616],"b":{"c":null,"d":[true,false]}}"#.to_vec(),
         br#"{"\u0061\n\ud83d\ude00":"\\\"\/\b\f\t","":{"":[[],{}]}}"#.to_vec(),
         format!("{}{}", "[".repeat(63), "]".repeat(63)).into_bytes(),
+        b"\0\0\0\0\x07{}".to_vec(),
+        [&[1], &[7; 16][..], b"{}"].concat(),
     ];
     for dataset in Dataset::ALL {
         seeds.extend(records(dataset, 7, 12, 0.5).map(|sample| sample.payload.to_vec()));

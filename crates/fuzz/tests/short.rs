@@ -45,6 +45,10 @@ const WORDS: &[&[u8]] = &[
     b"../",
     b"/agency/",
     b"2026-02-30",
+    b"%2F",
+    b"%ff",
+    b"&deleted=True",
+    b"/versions/-1",
 ];
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
@@ -172,6 +176,7 @@ targets!(
     schema,
     compatibility,
     requests,
+    rest,
     certificate,
     index
 );
