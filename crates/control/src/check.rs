@@ -100,6 +100,9 @@ struct Checker<'a> {
     /// Subjects that got a version, and subjects with versions that were moved.
     touched: BTreeSet<SubjectName>,
     moved: BTreeSet<SubjectName>,
+    /// Schemas that were given and not looked at yet, and those that may not be taken.
+    waiting: BTreeSet<String>,
+    unfit: BTreeSet<String>,
     problems: Vec<Problem>,
     results: Vec<ChangeResult>,
     resources: Vec<ResourceVersion>,
@@ -134,6 +137,8 @@ pub(crate) fn check(state: &ControlState, changes: &[Change], author: &str, now:
         state,
         touched: BTreeSet::new(),
         moved: BTreeSet::new(),
+        waiting: BTreeSet::new(),
+        unfit: BTreeSet::new(),
         problems: Vec::new(),
         results: Vec::new(),
         resources: Vec::new(),
@@ -227,6 +232,10 @@ pub(crate) fn check(state: &ControlState, changes: &[Change], author: &str, now:
         .any(|changed| matches!(changed.resource, Some(Resource::Element(_) | Resource::CodeList(_))));
     let dictionary = checker.dictionary(elements, code_lists);
     next.dictionary = dictionary;
+    let names = schemas
+        .iter()
+        .filter_map(|(.., given)| if let Given::Schema(given) = given { Some(&given.name) } else { None });
+    checker.waiting = names.cloned().collect();
     for (at, place, given) in schemas {
         checker.schema_change(&mut next, at, &place, given, (author, now));
     }
@@ -285,7 +294,12 @@ impl Checker<'_> {
         let mut problems = Problems { place, found: Vec::new() };
         match given {
             Given::Schema(given) => {
-                self.results[at] = self.schema(next, given, author, &mut problems).unwrap_or_default();
+                let result = self.schema(next, given, author, &mut problems);
+                self.waiting.remove(&given.name);
+                if result.is_none() || !problems.found.is_empty() {
+                    self.unfit.insert(given.name.clone());
+                }
+                self.results[at] = result.unwrap_or_default();
             }
             Given::SubjectSettings(given) => {
                 if let Some((subject, mut settings)) = schemas::settings(given, &mut problems) {
@@ -345,6 +359,9 @@ impl Checker<'_> {
         author: (&str, i64),
         problems: &mut Problems<'_>,
     ) -> Option<ChangeResult> {
+        if !self.may_refer(given, problems) {
+            return None;
+        }
         let (candidate, compiled) = schemas::candidate(given, &next.registry, &next.dictionary, problems)?;
         let subject = candidate.subject.clone();
         let known = next.registry.subject(subject.as_str()).and_then(|found| found.newest(Use::Registering)).is_some();
@@ -365,6 +382,25 @@ impl Checker<'_> {
             self.touched.insert(subject.clone());
         }
         Some(ChangeResult { kind: "schema".into(), id: subject.to_string(), version: number, effect: effect.into() })
+    }
+
+    /// Whether what a schema refers to without a version was looked at before it, and may be taken.
+    fn may_refer(&self, given: &ldop_contract::registry::v1::Schema, problems: &mut Problems<'_>) -> bool {
+        let open = given.references.iter().enumerate().filter(|(_, reference)| reference.version == 0);
+        let before = problems.found.len();
+        for (at, reference) in open.clone().filter(|(_, reference)| self.waiting.contains(&reference.subject)) {
+            let subject = shorten(&reference.subject);
+            problems.found.push(Problem {
+                field: format!("{}.references[{at}].version", problems.place),
+                message: Text::new(
+                    format!("{subject} đứng sau trong cùng tập thay đổi; đặt nó lên trước, không tham chiếu vòng"),
+                    format!("{subject} stands behind in the same change set; put it first, without a circle"),
+                ),
+                reason: Reason::DefinitionInvalid,
+            });
+        }
+        // What is wrong with a schema is told there, not wherever it is referred to.
+        problems.found.len() == before && !open.clone().any(|(_, reference)| self.unfit.contains(&reference.subject))
     }
 
     /// The schemas in use that were not given must still fit a dictionary that changes.

@@ -78,7 +78,7 @@ pub(crate) fn candidate(
     problems: &mut Problems<'_>,
 ) -> Option<(Candidate, CompiledSchema)> {
     let subject = SubjectName::parse(&given.name).map_err(|error| problems.expected("name", error.expected)).ok();
-    let references = references_of(&given.references, problems);
+    let references = references_of(&given.references, newest(registry), problems);
     let metadata = metadata_of(given.metadata.as_ref(), problems);
     let mut parser = Parser::new(SCHEMA_LIMITS);
     let hash = match parser.parse(given.text.as_bytes()) {
@@ -111,7 +111,16 @@ pub(crate) fn load(registry: &Registry, reference: &Reference) -> Option<Arc<Ver
     registry.subject(reference.subject.as_str())?.version(reference.version).cloned()
 }
 
-fn references_of(given: &[wire::SchemaReference], problems: &mut Problems<'_>) -> Vec<Reference> {
+/// What version 0 of a reference means: the newest one that new schemas may rest on.
+fn newest(registry: &Registry) -> impl Fn(&SubjectName) -> Option<u32> {
+    |subject| Some(registry.subject(subject.as_str())?.newest(Use::Registering)?.number)
+}
+
+fn references_of(
+    given: &[wire::SchemaReference],
+    newest: impl Fn(&SubjectName) -> Option<u32>,
+    problems: &mut Problems<'_>,
+) -> Vec<Reference> {
     if given.len() > references::MAX_REFERENCES {
         problems.expected("references", &format!("at most {}", references::MAX_REFERENCES));
         return Vec::new();
@@ -124,11 +133,14 @@ fn references_of(given: &[wire::SchemaReference], problems: &mut Problems<'_>) -
         if name.is_empty() || name.len() > 255 || name.contains('#') || !names.insert(name) {
             problems.expected(&field("name"), "1-255 bytes without '#', each name once");
         }
-        if reference.version == 0 {
-            problems.expected(&field("version"), "a version, from 1");
-        }
         match SubjectName::parse(&reference.subject) {
-            Ok(subject) => parsed.push(Reference { name: name.clone(), subject, version: reference.version }),
+            Ok(subject) => {
+                let version = Some(reference.version).filter(|version| *version != 0).or_else(|| newest(&subject));
+                match version {
+                    Some(version) => parsed.push(Reference { name: name.clone(), subject, version }),
+                    None => problems.expected(&field("subject"), "a schema with a version that is in use"),
+                }
+            }
             Err(error) => problems.expected(&field("subject"), error.expected),
         }
     }
@@ -161,7 +173,7 @@ fn metadata_of(given: Option<&wire::SchemaMetadata>, problems: &mut Problems<'_>
 /// A text that is no JSON, or references that are not well-formed.
 pub fn find(given: &wire::Schema, state: &ControlState, with_deleted: bool) -> Result<Option<Arc<Version>>, Refused> {
     let mut problems = Problems { place: "schema", found: Vec::new() };
-    let references = references_of(&given.references, &mut problems);
+    let references = references_of(&given.references, newest(&state.registry), &mut problems);
     let metadata = metadata_of(given.metadata.as_ref(), &mut problems);
     let mut parser = Parser::new(SCHEMA_LIMITS);
     let hash = match parser.parse(given.text.as_bytes()) {
@@ -246,7 +258,7 @@ pub fn compare(
     let settings = registry.settings_in_force(&asked.name);
     let mode = mode_of(asked.mode()).unwrap_or(settings.compatibility);
     let policy = policy_of(asked.policy()).unwrap_or(settings.policy);
-    let references = references_of(&asked.references, &mut problems);
+    let references = references_of(&asked.references, newest(registry), &mut problems);
     let earlier = match asked.version {
         0 => earlier(registry, &asked.name),
         number => match registry.subject(&asked.name).and_then(|s| s.version(number)).filter(|v| !v.deleted) {
@@ -548,7 +560,7 @@ pub(crate) fn from_stored(
 ) -> Result<Version, String> {
     let mut problems = Problems { place: "", found: Vec::new() };
     let subject = SubjectName::parse(&stored.name).map_err(|error| error.to_string())?;
-    let references = references_of(&stored.references, &mut problems);
+    let references = references_of(&stored.references, |_| None, &mut problems);
     let metadata = metadata_of(stored.metadata.as_ref(), &mut problems);
     if let Some(problem) = problems.found.first() {
         return Err(format!("{}: {}", problem.field, problem.message.en));

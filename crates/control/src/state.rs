@@ -214,6 +214,7 @@ impl ControlState {
             };
             if let Resource::Schema(schema) = &mut resource {
                 schema.version = 1;
+                schema.references.iter_mut().for_each(|reference| reference.version = 1);
             }
             state.apply_resource(&resource, ("", 0))?;
         }

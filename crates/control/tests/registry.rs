@@ -123,6 +123,77 @@ async fn eventful(control: &Control) {
     assert_eq!(refusal(apply(control, AN, vec![Resource::Schema(schema("c", 11))]).await), Reason::SubjectReadOnly);
 }
 
+/// A schema that refers to the newest version of another one.
+fn referring(name: &str, to: &str) -> wire::Schema {
+    wire::Schema {
+        references: vec![wire::SchemaReference { name: format!("{to}.schema.json"), subject: to.into(), version: 0 }],
+        text: format!(r#"{{"type": "object", "properties": {{"it": {{"$ref": "{to}.schema.json"}}}}}}"#),
+        ..schema(name, 1)
+    }
+}
+
+fn refers_to(control: &Control, name: &str, version: u32) -> Option<u32> {
+    let state = control.state();
+    let version = state.registry.subject(name)?.version(version)?.clone();
+    version.references.first().map(|reference| reference.version)
+}
+
+#[tokio::test]
+async fn a_reference_without_a_version_is_to_the_newest_and_is_stored_with_its_number() {
+    let dir = tempfile::tempdir().expect("folder");
+    let before = {
+        let control = open(dir.path()).await;
+        let all = |length| {
+            let chain = [schema("a", length), referring("b", "a"), referring("c", "b")];
+            std::iter::once(element()).chain(chain.map(Resource::Schema)).collect::<Vec<_>>()
+        };
+        let versions = |applied: &ApplyChangeSetResponse| applied.results.iter().map(|r| r.version).collect::<Vec<_>>();
+        let effects = |applied: &ApplyChangeSetResponse| applied.results.iter().map(|r| r.effect()).collect::<Vec<_>>();
+        let applied = apply(&control, AN, all(10)).await.expect("applied");
+        assert_eq!(effects(&applied), [ChangeEffect::Created; 4]);
+        let again = apply(&control, AN, all(10)).await.expect("applied");
+        assert_eq!(effects(&again), [ChangeEffect::Unchanged; 4]);
+        // The texts of the others are the same; what they refer to is not.
+        let wider = apply(&control, AN, all(20)).await.expect("applied");
+        assert_eq!(
+            (effects(&wider)[1..].to_vec(), versions(&wider)),
+            (vec![ChangeEffect::Changed; 3], vec![1, 2, 2, 2])
+        );
+        assert_eq!([1, 2].map(|version| refers_to(&control, "b", version)), [Some(1), Some(2)]);
+        assert_eq!([1, 2].map(|version| refers_to(&control, "c", version)), [Some(1), Some(2)]);
+        // What is not in the change set stands already.
+        let alone = apply(&control, AN, vec![Resource::Schema(referring("b", "a"))]).await.expect("applied");
+        assert_eq!((effects(&alone), versions(&alone)), (vec![ChangeEffect::Unchanged], vec![2]));
+        control.state()
+    };
+    assert_eq!(open(dir.path()).await.state().digest(), before.digest());
+}
+
+#[tokio::test]
+async fn a_reference_without_a_version_leads_to_what_stands_before_it() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = open(dir.path()).await;
+    apply(&control, AN, vec![element(), Resource::Schema(schema("a", 10))]).await.expect("applied");
+    let head = control.state().head;
+    let told = |result: Result<ApplyChangeSetResponse, Refused>| -> Vec<String> {
+        result.expect_err("refused").problems.into_iter().map(|p| format!("{}: {}", p.field, p.message.en)).collect()
+    };
+    let behind =
+        told(apply(&control, AN, vec![Resource::Schema(referring("b", "a")), Resource::Schema(schema("a", 20))]).await);
+    let expected = "changes[0].schema(b).references[0].version: a stands behind in the same change set; put it first, without a circle";
+    assert_eq!(behind, [expected]);
+    let circle = [referring("c", "b"), referring("b", "c")].map(Resource::Schema).to_vec();
+    assert_eq!(told(apply(&control, AN, circle).await).len(), 1, "the first of a circle is told");
+    assert_eq!(told(apply(&control, AN, vec![Resource::Schema(referring("c", "c"))]).await).len(), 1);
+    let nobody = told(apply(&control, AN, vec![Resource::Schema(referring("b", "nobody"))]).await);
+    assert!(nobody[0].contains("references[0].subject: expected a schema with a version that is in use"), "{nobody:?}");
+    // What is wrong with the one that is referred to is told once.
+    let narrower = vec![Resource::Schema(schema("a", 5)), Resource::Schema(referring("b", "a"))];
+    let narrower = told(apply(&control, AN, narrower).await);
+    assert!(narrower.len() == 1 && narrower[0].contains("schema(a)"), "{narrower:?}");
+    assert_eq!(control.state().head, head, "nothing was changed");
+}
+
 #[tokio::test]
 async fn everything_is_the_same_after_a_replay() {
     let dir = tempfile::tempdir().expect("folder");

@@ -13,9 +13,11 @@ use ldop_types::{ElementId, SystemId};
 
 use crate::{
     References,
-    diff::schema_problem,
+    diff::{key_of, schema_problem},
     entry::{Entry, Folder, Places},
     examples::{self, ExampleRun},
+    files::{ENDING, FileReference, Leads, Library, Placed, Reached, placed},
+    json::locate,
     reading::{Place, Problem, Problems, suggestion},
     schemas::SchemaText,
     walk::Files,
@@ -76,12 +78,14 @@ struct Checker<'f> {
     problems: &'f Problems,
     warnings: &'f Problems,
     findings: RefCell<Vec<(Problem, SchemaFinding)>>,
+    /// Schema, pointer and rule of what was found in schemas: those that refer to them need not tell it again.
+    told: RefCell<BTreeSet<(String, String, SchemaRule)>>,
 }
 
 impl<'f> Checker<'f> {
     fn new(folder: &'f Folder, references: References, problems: &'f Problems, warnings: &'f Problems) -> Self {
         let ids = folder.elements.iter().map(|e| e.definition.id.as_str()).collect();
-        Self { folder, ids, references, problems, warnings, findings: RefCell::default() }
+        Self { folder, ids, references, problems, warnings, findings: RefCell::default(), told: RefCell::default() }
     }
 
     fn duplicates(&self) {
@@ -228,24 +232,32 @@ impl<'f> Checker<'f> {
     }
 
     fn schemas(&self, bound: &Bound<'_>) -> Schemas<'f> {
+        let library = Library::new(&self.folder.schemas);
         let mut schemas = Schemas::new();
-        for schema in &self.folder.schemas {
-            let compiled = match CompiledSchema::compile(schema.source.text(), &bound.dictionary) {
+        for schema in library.in_order(&self.folder.schemas) {
+            let reached = library.reached(schema);
+            if !self.leads(schema, &library, &reached) {
+                schemas.entry(&schema.name).or_insert(None);
+                continue;
+            }
+            let bundled = library.bundle(schema);
+            let compiled = match bundled.and_then(|text| CompiledSchema::compile(&text, &bound.dictionary)) {
                 Ok(compiled) => {
-                    self.bindings(schema, &compiled);
+                    self.bindings(schema, &reached, &compiled);
                     Some(compiled)
                 }
                 Err(findings) => {
                     for finding in findings {
                         let unknown = finding.rule == SchemaRule::ElementUnknown;
-                        let element = finding.element.as_deref().unwrap_or_default();
+                        let element = finding.element.clone().unwrap_or_default();
                         let may_stand_elsewhere = self.folder.is_incomplete || self.references == References::Elsewhere;
-                        if unknown && (bound.broken.contains(element) || may_stand_elsewhere) {
+                        if unknown && (bound.broken.contains(&*element) || may_stand_elsewhere) {
                             continue;
                         }
+                        let Some(finding) = self.placed(schema, &reached, finding) else { continue };
                         let mut problem = schema_problem(&schema.source, &finding);
                         let known = bound.dictionary.elements().map(|e| e.id().as_str());
-                        if let Some(near) = suggestion(element, known).filter(|_| unknown) {
+                        if let Some(near) = suggestion(&element, known).filter(|_| unknown) {
                             problem.expected = format!("an element that is; did you mean \"{near}\"?");
                         }
                         self.problems.push(problem.clone());
@@ -259,9 +271,63 @@ impl<'f> Checker<'f> {
         schemas
     }
 
+    /// A finding where the file of the schema has it; none where a schema it refers to has told it.
+    fn placed(
+        &self,
+        schema: &SchemaText,
+        reached: &BTreeMap<&str, Reached<'_>>,
+        finding: SchemaFinding,
+    ) -> Option<SchemaFinding> {
+        let rule = finding.rule;
+        match placed(schema, reached, finding) {
+            Placed::In(name, pointer, finding) => {
+                (!self.told.borrow().contains(&(name, pointer, rule))).then_some(finding)
+            }
+            Placed::Here(finding) => {
+                self.told.borrow_mut().insert((schema.name.clone(), finding.pointer.clone(), rule));
+                Some(finding)
+            }
+        }
+    }
+
+    /// Whether everything a schema refers to is there; notes references of its own that lead nowhere or in a circle.
+    fn leads(&self, schema: &'f SchemaText, library: &Library<'f>, reached: &BTreeMap<&'f str, Reached<'f>>) -> bool {
+        let may_stand_elsewhere = self.folder.is_incomplete || self.references == References::Elsewhere;
+        let note = |reference: &FileReference, found: String, expected: String| {
+            let place = schema.source.place(locate(schema.source.text(), &reference.pointer));
+            self.problems.note(place, key_of(&reference.pointer), found, expected);
+        };
+        for reference in &schema.references {
+            let name = &reference.name;
+            match &reference.leads {
+                Leads::There => {}
+                Leads::Nowhere if may_stand_elsewhere => {}
+                Leads::Elsewhere(path) => {
+                    let found = format!("there is no schema file {name:?} beside this one");
+                    note(reference, found, format!("the way to it from this file; it lies at {}", path.display()));
+                }
+                Leads::Nowhere => {
+                    let known = self.folder.schemas.iter().map(|schema| schema.name.as_str());
+                    let expected = match suggestion(reference.subject.as_str(), known) {
+                        Some(near) => format!("a schema file of the folders; did you mean \"{near}{ENDING}\"?"),
+                        None => "a schema file of the folders".to_owned(),
+                    };
+                    note(reference, format!("there is no schema file {name:?}"), expected);
+                }
+            }
+        }
+        let is_in_circle = |name: &str, reached: &BTreeMap<&str, Reached<'_>>| reached.contains_key(name);
+        if let Some(back) = reached.get(schema.name.as_str()) {
+            let found = format!("{:?} leads back to this schema", back.own.name);
+            note(back.own, found, "references without a circle; within a file \"#/...\"".to_owned());
+            return false;
+        }
+        reached.iter().all(|(name, to)| to.found.is_some_and(|found| !is_in_circle(name, &library.reached(found))))
+    }
+
     /// Notes bindings to elements that are not registered. What was registered once may have schemas at the hub, so of
     /// a retired element the hub has to judge.
-    fn bindings(&self, schema: &SchemaText, compiled: &CompiledSchema) {
+    fn bindings(&self, schema: &SchemaText, reached: &BTreeMap<&str, Reached<'_>>, compiled: &CompiledSchema) {
         for finding in compiled.refused_bindings().into_iter().chain(compiled.discouraged_bindings()) {
             let element = compiled.bindings().find(|(_, e)| Some(e.id().as_str()) == finding.element.as_deref());
             let (notes, more) = match element.map(|(_, element)| element.status()) {
@@ -269,6 +335,7 @@ impl<'f> Checker<'f> {
                 Some(status) if status.binding() == Binding::Discouraged => (self.warnings, ""),
                 _ => (self.problems, ""),
             };
+            let Some(finding) = self.placed(schema, reached, finding) else { continue };
             let mut problem = schema_problem(&schema.source, &finding);
             problem.found.push_str(more);
             notes.push(problem.clone());
@@ -314,7 +381,9 @@ impl<'f> Checker<'f> {
     fn keys(&self, dataset: &DatasetDefinition, schemas: &Schemas<'_>) {
         let Some(Some(compiled)) = schemas.get(dataset.schema.as_str()) else { return };
         let Some(schema) = self.folder.schemas.iter().find(|schema| schema.name == dataset.schema) else { return };
+        let reached = Library::new(&self.folder.schemas).reached(schema);
         for finding in compiled.unfit_keys(&dataset.key_fields) {
+            let Some(finding) = self.placed(schema, &reached, finding) else { continue };
             let problem = schema_problem(&schema.source, &finding);
             if !self.findings.borrow().iter().any(|(told, _)| *told == problem) {
                 self.problems.push(problem.clone());

@@ -6,7 +6,7 @@ use ldop_catalog::{AgencyDefinition, AgreementDefinition, DatasetDefinition, Sys
 use ldop_dictionary::{CodeListDefinition, ElementDefinition};
 
 use crate::{
-    kinds,
+    files, kinds,
     reading::{Place, Problems, Source, Table},
     schemas::{self, SchemaText},
     walk::Files,
@@ -72,6 +72,7 @@ impl Folder {
                 None => folder.is_incomplete = true,
             }
         }
+        files::resolve(&mut folder.schemas, &files.schemas);
         folder.sort();
         folder
     }

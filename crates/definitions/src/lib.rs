@@ -5,7 +5,7 @@
 //! - `**/*.toml`: `[[element]]`, `[[code_list]]`, `[[agency]]`, `[[system]]`, `[[dataset]]`, `[[agreement]]`, with the
 //!   field names of the messages in `proto/ldop/registry/v1` and `proto/ldop/catalog/v1`.
 //! - CSV files that code lists name: `code,label_vi,label_en,valid_from,valid_to,successor,parent,successors`.
-//! - `**/<schema>.schema.json`: JSON Schema with every property bound to an element.
+//! - `**/<schema>.schema.json`: JSON Schema with every property bound to an element. A `$ref` may name another such file.
 //! - `<schema>.accepted/*.json`, `<schema>.rejected/*.json`: records that must be accepted, and records that must be
 //!   rejected for exactly the reasons they name.
 //!
@@ -13,7 +13,7 @@
 //! key, what stands there and what should. What the hub checks is checked by the same code the hub uses. The order of
 //! the result is that of dependencies and then of ids, so the same folder always gives the same change set.
 //!
-//! [`diff`] compares two schema files, [`lint`] adds advice, [`testing`] tells the examples apart by schema,
+//! [`diff`] compares two schema files, [`bundled`] puts a schema together with those it refers to, [`lint`] adds advice, [`testing`] tells the examples apart by schema,
 //! [`draft`] writes schemas from elements, [`infer`] from sample records.
 //!
 //! It does no network I/O and knows no state of a hub.
@@ -24,6 +24,7 @@ pub mod diff;
 pub mod draft;
 mod entry;
 mod examples;
+mod files;
 pub mod infer;
 mod json;
 mod kinds;
@@ -36,6 +37,7 @@ mod wire;
 
 use std::path::PathBuf;
 
+pub use files::bundled;
 use ldop_contract::control::v1::Change;
 use ldop_dictionary::{CodeListDefinition, Dictionary, ElementDefinition};
 

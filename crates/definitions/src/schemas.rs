@@ -4,6 +4,7 @@ use ldop_types::SchemaName;
 use serde::de::IgnoredAny;
 
 use crate::{
+    files::FileReference,
     reading::{Place, Problems, Source},
     walk::SchemaFile,
 };
@@ -12,6 +13,8 @@ use crate::{
 pub(crate) struct SchemaText {
     pub name: String,
     pub source: Source,
+    /// Schema files its `$ref`s name.
+    pub references: Vec<FileReference>,
 }
 
 /// Reads a schema file. `None` after noting that it cannot be read or is not JSON.
@@ -21,7 +24,7 @@ pub(crate) fn read(file: &SchemaFile, problems: &Problems) -> Option<SchemaText>
         problems.note(Place::file(&file.path), "", found, SchemaName::EXPECTED);
     }
     let source = Source::read(&file.path).map_err(|problem| problems.push(problem)).ok()?;
-    json_syntax(&source, problems).then(|| SchemaText { name: file.name.clone(), source })
+    json_syntax(&source, problems).then(|| SchemaText { name: file.name.clone(), source, references: Vec::new() })
 }
 
 /// Whether the text is JSON; notes where it is not.

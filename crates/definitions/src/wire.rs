@@ -10,7 +10,11 @@ use ldop_contract::{
 };
 use ldop_dictionary::{CodeListDefinition, ElementDefinition};
 
-use crate::{entry::Folder, reading::Place};
+use crate::{
+    entry::Folder,
+    files::{FileReference, Library},
+    reading::Place,
+};
 
 /// Everything of a folder in order of dependency: what is referred to stands before what refers to it.
 pub(crate) fn changes(folder: &Folder) -> Vec<(Place, Change)> {
@@ -22,11 +26,15 @@ pub(crate) fn changes(folder: &Folder) -> Vec<(Place, Change)> {
     for entry in &folder.elements {
         push(entry.places.table(), Resource::Element(element(&entry.definition)));
     }
-    for schema in &folder.schemas {
+    for schema in Library::new(&folder.schemas).in_order(&folder.schemas) {
         let (name, text) = (schema.name.clone(), schema.source.text().to_owned());
+        let references = schema.references.iter().map(FileReference::to_reference);
+        let references = references
+            .map(|r| registry::SchemaReference { name: r.name, subject: r.subject.to_string(), version: r.version })
+            .collect();
         push(
             &Place::file(schema.source.file()),
-            Resource::Schema(registry::Schema { name, text, ..Default::default() }),
+            Resource::Schema(registry::Schema { name, text, references, ..Default::default() }),
         );
     }
     for entry in &folder.agencies {

@@ -6,8 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ldop_contract::{catalog::v1::WireFormat, control::v1::change::Resource};
-use ldop_definitions::{References, load};
+use ldop_contract::{catalog::v1::WireFormat, control::v1::change::Resource, registry::v1::Schema};
+use ldop_definitions::{
+    References, bundled,
+    diff::{CompatibilityMode, CompatibilityPolicy, diff},
+    load,
+};
 
 fn cases() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases")
@@ -87,6 +91,72 @@ fn a_part_may_refer_to_what_stands_elsewhere() {
     let part = cases().join("references");
     assert!(!problems(&part, References::Within).is_empty());
     assert_eq!(problems(&part, References::Elsewhere), Vec::<String>::new());
+}
+
+#[test]
+fn schemas_come_behind_the_files_they_refer_to() {
+    let loaded = load(&[cases().join("files")], References::Within).expect("right");
+    assert_eq!(loaded.examples, 2, "records are judged with what the schema refers to");
+    let changes: Vec<_> = loaded.changes.into_iter().map(|(_, change)| change).collect();
+    let schemas: Vec<&Schema> = changes
+        .iter()
+        .filter_map(|change| match &change.resource {
+            Some(Resource::Schema(schema)) => Some(schema),
+            _ => None,
+        })
+        .collect();
+    let names: Vec<&str> = schemas.iter().map(|schema| schema.name.as_str()).collect();
+    assert_eq!(names, ["name", "address", "dwelling"]);
+    let references = |at: usize| -> Vec<(&str, &str, u32)> {
+        schemas[at].references.iter().map(|r| (r.name.as_str(), r.subject.as_str(), r.version)).collect()
+    };
+    assert_eq!(references(0), []);
+    assert_eq!(references(1), [("./shared/name.schema.json", "name", 0), ("shared/name.schema.json", "name", 0)]);
+    assert_eq!(references(2), [("address.schema.json", "address", 0), ("shared/name.schema.json", "name", 0)]);
+    // Put together, as it would be at the hub.
+    let (text, left) = bundled(schemas[2], &changes);
+    assert!(left.is_empty() && text.contains("#/$defs/name@0/$defs/long"), "{text}");
+    let (text, left) = bundled(schemas[2], &[]);
+    assert_eq!((&text, &left), (&schemas[2].text, &schemas[2].references));
+}
+
+#[test]
+fn a_schema_file_that_is_not_in_the_folder_may_stand_at_the_hub() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::copy(cases().join("files/address.schema.json"), folder.path().join("address.schema.json")).expect("copied");
+    assert_eq!(problems(folder.path(), References::Within).len(), 2);
+    let loaded = load(&[folder.path().to_owned()], References::Elsewhere).expect("the hub has the rest");
+    let Some(Resource::Schema(schema)) = &loaded.changes[0].1.resource else { panic!("a schema") };
+    assert_eq!(schema.references.iter().map(|r| &*r.subject).collect::<Vec<_>>(), ["name", "name"]);
+}
+
+#[test]
+fn files_are_compared_with_the_files_they_refer_to() {
+    let (old, new) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    for folder in [old.path(), new.path()] {
+        fs::create_dir(folder.join("shared")).expect("writable");
+        for file in ["address.schema.json", "dwelling.schema.json", "shared/name.schema.json"] {
+            fs::copy(cases().join("files").join(file), folder.join(file)).expect("copied");
+        }
+    }
+    let verdict = || {
+        let of = |folder: &Path| folder.join("dwelling.schema.json");
+        diff(&of(old.path()), &of(new.path()), CompatibilityMode::Backward, CompatibilityPolicy::Strict)
+    };
+    assert_eq!(verdict().map(|verdict| verdict.differences.len()), Ok(0));
+    let shared = new.path().join("shared/name.schema.json");
+    let narrower = fs::read_to_string(&shared).expect("copied").replace("10", "9");
+    fs::write(&shared, narrower).expect("writable");
+    let found = verdict().expect("both can be read");
+    let told: Vec<&str> = found.differences.iter().map(|difference| difference.kind.as_str()).collect();
+    assert_eq!((found.is_compatible, told), (false, vec!["MAX_LENGTH_DECREASED"]));
+    fs::remove_file(&shared).expect("there");
+    let problems = verdict().expect_err("a file is missing");
+    let place = problems[0].to_string();
+    assert!(
+        place.contains("dwelling.schema.json:3:20: /properties/name/$ref") && place.contains("cannot be read"),
+        "{place}"
+    );
 }
 
 #[test]

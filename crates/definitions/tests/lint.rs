@@ -91,3 +91,12 @@ fn the_published_folder_has_no_errors_and_its_examples_behave() {
     assert_eq!(tested.schemas.len(), linted.schemas);
     assert!(tested.schemas.values().all(|test| test.is_compiled && test.accepted.run > 0 && test.rejected.run > 0));
 }
+
+#[test]
+fn a_definition_that_another_file_refers_to_is_used() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/files");
+    let linted = lint(&[folder], References::Within);
+    let unused = AdviceRule::UnusedDefinition.as_str();
+    assert_eq!(linted.findings.iter().filter(|finding| finding.rule == unused).count(), 0, "{:?}", linted.findings);
+    assert!(linted.findings.iter().all(|finding| finding.level == Level::Warning), "{:?}", linted.findings);
+}

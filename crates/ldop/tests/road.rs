@@ -312,6 +312,56 @@ fn a_plan_tells_what_applying_would_do_and_changes_nothing() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("NOT_AN_OPERATOR"));
 }
 
+#[test]
+fn schema_files_that_refer_to_each_other_are_applied_as_a_folder() {
+    let hub = Hub::start();
+    hub.json(&[&["apply", "schemas"]], 0);
+    let place = |length: u32| {
+        let name = format!(r#"{{"type": "string", "maxLength": {length}, "x-ldop-element": "part.name"}}"#);
+        hub.write(
+            "part/place.schema.json",
+            &format!(r#"{{"type": "object", "additionalProperties": false, "properties": {{"name": {name}}}}}"#),
+        );
+    };
+    fs::create_dir(hub.path().join("part")).expect("writable");
+    let element = "[[element]]\nid = \"part.name\"\nname_vi = \"Tên\"\ntype = \"string\"\nmax_length = 50\n\
+                   sensitivity = \"none\"\nsource = \"test\"\n";
+    hub.write("part/part.toml", element);
+    // By name the one that refers comes first.
+    let inn =
+        r#"{"type": "object", "additionalProperties": false, "properties": {"at": {"$ref": "place.schema.json"}}}"#;
+    hub.write("part/inn.schema.json", inn);
+    place(20);
+    assert_eq!(hub.json(&[&["apply", "part"]], 0)["created"], json!(3));
+    let again = hub.json(&[&["apply", "part"]], 0);
+    assert_eq!((&again["created"], &again["changed"], &again["unchanged"]), (&json!(0), &json!(0), &json!(3)));
+    let shown = hub.json(&[&["schema", "show", "inn"]], 0);
+    assert_eq!(shown["references"], json!([{ "name": "place.schema.json", "subject": "place", "version": 1 }]));
+
+    // What is referred to becomes wider: the one that refers to it gets a new version with it.
+    place(30);
+    let plan = hub.json(&[&["plan", "part"]], 0);
+    let changed = |id: &str| json!({ "kind": "schema", "id": id, "version": 2, "effect": "changed" });
+    assert_eq!(plan["changes"], json!([changed("place"), changed("inn")]));
+    let kinds: Vec<_> =
+        plan["schemas"].as_array().into_iter().flatten().map(|s| &s["differences"][0]["kind"]).collect();
+    assert_eq!(kinds, ["MAX_LENGTH_INCREASED"; 2], "{plan}");
+    assert_eq!(hub.json(&[&["schema", "diff", "--registered", "inn", "part/inn.schema.json"]], 0)["compatible"], true);
+    assert_eq!(hub.json(&[&["apply", "part"]], 0)["changed"], json!(2));
+    assert_eq!(hub.json(&[&["schema", "show", "inn"]], 0)["references"][0]["version"], json!(2));
+
+    // Narrower: refused for both, each at its file.
+    place(10);
+    let plan = hub.json(&[&["plan", "part"]], 1);
+    let verdicts: Vec<_> =
+        plan["schemas"].as_array().into_iter().flatten().map(|s| (&s["name"], &s["compatible"])).collect();
+    assert_eq!(verdicts, [(&json!("place"), &json!(false)), (&json!("inn"), &json!(false))], "{plan}");
+    // Alone, it refers to what the hub has.
+    fs::remove_file(hub.path().join("part/place.schema.json")).expect("there");
+    let alone = hub.json(&[&["apply", "part", "--partial"]], 0);
+    assert_eq!(alone["unchanged"], json!(2));
+}
+
 /// The schema of the communes with one keyword changed, as text.
 fn changed_commune(hub: &Hub, change: impl FnOnce(&mut Value)) -> String {
     let file = hub.path().join("schemas/records/commune.schema.json");

@@ -1,6 +1,6 @@
 //! What is right and could be better.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use ldop_dictionary::Dictionary;
 use ldop_schema_registry::schema::ELEMENT_KEYWORD;
@@ -8,7 +8,7 @@ use ldop_types::Text;
 use serde_json::Value;
 
 use super::{Level, LintFinding};
-use crate::{Examined, diff::key_of, json::locate, schemas::SchemaText};
+use crate::{Examined, diff::key_of, files::ENDING, json::locate, schemas::SchemaText};
 
 /// Deeper than any schema the hub takes: what refers to itself ends by being seen twice.
 const DEEPEST: usize = 64;
@@ -58,6 +58,7 @@ pub(super) fn advice(examined: &Examined) -> Vec<LintFinding> {
     let with_example: BTreeSet<&str> =
         examined.files.examples.iter().filter(|e| !e.is_rejected).map(|e| e.schema.as_str()).collect();
     let mut findings = Vec::new();
+    let elsewhere = used_elsewhere(&folder.schemas);
     for schema in &folder.schemas {
         let Ok(tree) = serde_json::from_str::<Value>(schema.source.text()) else { continue };
         let mut adviser = Adviser {
@@ -65,6 +66,7 @@ pub(super) fn advice(examined: &Examined) -> Vec<LintFinding> {
             root: &tree,
             dictionary: &examined.checked.dictionary,
             seen: HashSet::new(),
+            elsewhere: elsewhere.get(schema.name.as_str()).map_or(&[], Vec::as_slice),
             findings: &mut findings,
         };
         adviser.visit(&tree, "", 0);
@@ -86,11 +88,29 @@ pub(super) fn advice(examined: &Examined) -> Vec<LintFinding> {
     findings
 }
 
+/// Where schemas are referred to by others, by name of the schema.
+fn used_elsewhere(schemas: &[SchemaText]) -> BTreeMap<&str, Vec<String>> {
+    let mut used: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for schema in schemas.iter().filter(|schema| !schema.references.is_empty()) {
+        let Ok(tree) = serde_json::from_str::<Value>(schema.source.text()) else { continue };
+        let mut uses = Uses::default();
+        uses.gather(&tree, &mut String::new());
+        for (file, to) in uses.files {
+            if let Some(reference) = schema.references.iter().find(|reference| reference.name == file) {
+                used.entry(reference.subject.as_str()).or_default().push(to);
+            }
+        }
+    }
+    used
+}
+
 struct Adviser<'a> {
     schema: &'a SchemaText,
     root: &'a Value,
     dictionary: &'a Dictionary,
     seen: HashSet<String>,
+    /// Where `$ref`s of other files lead in this one.
+    elsewhere: &'a [String],
     findings: &'a mut Vec<LintFinding>,
 }
 
@@ -183,6 +203,9 @@ impl<'a> Adviser<'a> {
                     pointer.strip_prefix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
                 };
                 let anchor = definition.get("$anchor").and_then(Value::as_str);
+                if self.elsewhere.iter().any(|to| is_within(to)) {
+                    continue;
+                }
                 let mut from_elsewhere = uses.references.iter().filter(|(at, _)| !is_within(at));
                 if from_elsewhere.any(|(_, to)| is_within(to) || anchor == Some(to.as_str())) {
                     continue;
@@ -239,6 +262,8 @@ impl<'a> Adviser<'a> {
 #[derive(Default)]
 struct Uses {
     references: Vec<(String, String)>,
+    /// Files, and where in them.
+    files: Vec<(String, String)>,
     is_dynamic: bool,
 }
 
@@ -250,8 +275,12 @@ impl Uses {
                 for (name, inner) in map {
                     match (name.as_str(), inner) {
                         ("$ref", Value::String(uri)) => {
-                            let to = uri.split_once('#').map_or(uri.as_str(), |(_, fragment)| fragment);
-                            self.references.push((pointer.clone(), to.to_owned()));
+                            let (document, to) = uri.split_once('#').unwrap_or(("", uri.as_str()));
+                            if document.ends_with(ENDING) {
+                                self.files.push((document.to_owned(), to.to_owned()));
+                            } else {
+                                self.references.push((pointer.clone(), to.to_owned()));
+                            }
                         }
                         ("$dynamicRef" | "$recursiveRef", _) => self.is_dynamic = true,
                         _ => {}

@@ -11,7 +11,7 @@ use ldop_contract::registry::v1 as wire;
 use ldop_types::SubjectName;
 use serde::Deserialize;
 
-use super::reply::Error;
+use super::reply::{Error, brief};
 use crate::Identity;
 
 /// Who asks, and what the path and the query string say.
@@ -199,15 +199,20 @@ impl SchemaBody {
         let reference = |given: ReferenceBody| {
             let version = match given.version {
                 -1 => latest(&given.subject),
-                version => u32::try_from(version).ok(),
+                version => u32::try_from(version).ok().filter(|version| *version != 0),
             };
-            wire::SchemaReference {
-                name: given.name,
-                subject: given.subject,
-                // Versions that are none are told with all else that is wrong.
-                version: version.unwrap_or(0),
-            }
+            let ReferenceBody { name, subject, .. } = given;
+            let none = || {
+                let message = format!(
+                    "reference {} has no version of {}; expected a version, from 1",
+                    brief(&name),
+                    brief(&subject)
+                );
+                Error::invalid_schema(message)
+            };
+            Ok(wire::SchemaReference { version: version.ok_or_else(none)?, name, subject })
         };
+        let references: Result<_, Error> = self.references.unwrap_or_default().into_iter().map(reference).collect();
         let metadata = self.metadata.map(|given| wire::SchemaMetadata {
             properties: (given.properties.unwrap_or_default().into_iter())
                 .map(|(key, value)| wire::MetadataProperty { key, value })
@@ -221,7 +226,7 @@ impl SchemaBody {
         Ok(wire::Schema {
             name: subject.to_string(),
             text,
-            references: self.references.unwrap_or_default().into_iter().map(reference).collect(),
+            references: references?,
             metadata,
             id: positive(self.id),
             version: positive(self.version),

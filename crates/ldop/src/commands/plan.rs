@@ -7,7 +7,7 @@ use ldop_contract::{
     control::v1::{Change, ChangeEffect, ChangeResult, change::Resource},
     registry::v1::{ApprovalRule, CheckCompatibilityRequest, Schema},
 };
-use ldop_definitions::{References, reading::Problem};
+use ldop_definitions::{References, bundled, reading::Problem};
 use ldop_types::Reason;
 use serde_json::json;
 
@@ -124,11 +124,10 @@ fn schema_of(change: &Change) -> Option<&Schema> {
 async fn compare(client: &Client, schema: &Schema, changes: &[Change]) -> Result<Option<SchemaPlan>, Failure> {
     let name = schema.name.clone();
     let in_force = client.subject_settings(&name).await?.in_force.unwrap_or_default();
-    let request = CheckCompatibilityRequest {
-        name: name.clone(),
-        text: schema.text.clone(),
-        ..CheckCompatibilityRequest::default()
-    };
+    // What it refers to may be new as well.
+    let (text, references) = bundled(schema, changes);
+    let request =
+        CheckCompatibilityRequest { name: name.clone(), text, references, ..CheckCompatibilityRequest::default() };
     let verdict = match client.check_compatibility(&request).await {
         Ok(verdict) => verdict,
         Err(error) if error.reason() == Some(Reason::DefinitionInvalid) => return Ok(None),

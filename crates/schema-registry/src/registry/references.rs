@@ -32,6 +32,21 @@ pub struct Reference {
     pub version: u32,
 }
 
+/// What a reference leads to.
+#[derive(Debug, Clone)]
+pub struct Referred {
+    /// The text of the schema.
+    pub text: Arc<str>,
+    /// What the text refers to in turn.
+    pub references: Arc<[Reference]>,
+}
+
+impl From<Arc<Version>> for Referred {
+    fn from(version: Arc<Version>) -> Self {
+        Self { text: Arc::clone(&version.text), references: Arc::clone(&version.references) }
+    }
+}
+
 /// Keywords that hold one schema or an array of schemas.
 const SCHEMAS: [&str; 16] = [
     "additionalItems",
@@ -59,10 +74,10 @@ const MAPS: [&str; 6] = ["$defs", "definitions", "dependencies", "dependentSchem
 /// # Errors
 ///
 /// Every reference that leads nowhere, all at once.
-pub fn bundle(
+pub fn bundle<R: Into<Referred>>(
     text: &str,
     references: &[Reference],
-    load: impl Fn(&Reference) -> Option<Arc<Version>>,
+    load: impl Fn(&Reference) -> Option<R>,
 ) -> Result<String, Vec<SchemaFinding>> {
     if references.is_empty() {
         return Ok(text.to_owned());
@@ -82,7 +97,7 @@ pub fn bundle(
     let mut parts = Map::new();
     while let Some((key, reference)) = bundler.waiting.pop_front() {
         let place = format!("/references/{}", reference.name);
-        let Some(version) = load(&reference) else {
+        let Some(version) = load(&reference).map(R::into) else {
             if !references.contains(&reference) {
                 bundler.missing(&reference);
             }
@@ -125,6 +140,54 @@ pub fn bundle(
         }
     }
     if bundler.findings.is_empty() { Ok(root.to_string()) } else { Err(bundler.findings) }
+}
+
+/// The documents besides itself that the `$ref`s of a text name, each with a pointer to one `$ref` that does.
+///
+/// # Errors
+///
+/// A text that is no JSON.
+pub fn documents(text: &str) -> Result<BTreeMap<String, String>, Vec<SchemaFinding>> {
+    let mut documents = BTreeMap::new();
+    each_schema(&mut parse(text)?, &mut String::new(), &mut |schema, pointer| {
+        let target = schema.get("$ref").and_then(Value::as_str).unwrap_or_default();
+        let document = target.split_once('#').map_or(target, |(document, _)| document);
+        if !document.is_empty() {
+            documents.entry(document.to_owned()).or_insert_with(|| format!("{pointer}/$ref"));
+        }
+    });
+    Ok(documents)
+}
+
+/// Looks at a schema and at every schema in it. Recurses at most as deep as the parser's limit allows.
+fn each_schema(schema: &mut Value, pointer: &mut String, look: &mut impl FnMut(&mut Map<String, Value>, &mut String)) {
+    let Some(map) = schema.as_object_mut() else { return };
+    look(map, pointer);
+    let length = pointer.len();
+    for (keyword, value) in map.iter_mut() {
+        push_name(pointer, keyword);
+        match value {
+            Value::Object(children) if MAPS.contains(&keyword.as_str()) => {
+                for (name, child) in children.iter_mut() {
+                    let length = pointer.len();
+                    push_name(pointer, name);
+                    each_schema(child, pointer, look);
+                    pointer.truncate(length);
+                }
+            }
+            Value::Object(_) if SCHEMAS.contains(&keyword.as_str()) => each_schema(value, pointer, look),
+            Value::Array(children) if SCHEMAS.contains(&keyword.as_str()) => {
+                for (index, child) in children.iter_mut().enumerate() {
+                    let length = pointer.len();
+                    push_index(pointer, index);
+                    each_schema(child, pointer, look);
+                    pointer.truncate(length);
+                }
+            }
+            _ => {}
+        }
+        pointer.truncate(length);
+    }
 }
 
 fn parse(text: &str) -> Result<Value, Vec<SchemaFinding>> {
@@ -171,50 +234,25 @@ impl Bundler {
         self.refuse(format!("/references/{name}"), message);
     }
 
-    /// Leads every `$ref` of a schema into the bundle. Recurses at most as deep as the parser's limit allows.
+    /// Leads every `$ref` of a schema into the bundle.
     fn rewrite(&mut self, schema: &mut Value, pointer: &mut String, own: Option<&str>, references: &[Reference]) {
-        let Some(map) = schema.as_object_mut() else { return };
-        let length = pointer.len();
-        if let Some(Value::String(target)) = map.get_mut("$ref") {
-            push_name(pointer, "$ref");
-            if let Some(led) = self.lead(target, pointer, own, references) {
-                *target = led;
+        each_schema(schema, pointer, &mut |map, pointer| {
+            let length = pointer.len();
+            if let Some(Value::String(target)) = map.get_mut("$ref") {
+                push_name(pointer, "$ref");
+                if let Some(led) = self.lead(target, pointer, own, references) {
+                    *target = led;
+                }
+                pointer.truncate(length);
             }
-            pointer.truncate(length);
-        }
-        if own.is_some() && ["$anchor", "$dynamicAnchor", "$recursiveAnchor"].iter().any(|k| map.contains_key(*k)) {
-            let message = Text::new(
-                "lược đồ được tham chiếu không được dùng $anchor",
-                "a schema referred to may not use anchors",
-            );
-            self.refuse(pointer.clone(), message);
-        }
-        for (keyword, value) in map.iter_mut() {
-            push_name(pointer, keyword);
-            match value {
-                Value::Object(children) if MAPS.contains(&keyword.as_str()) => {
-                    for (name, child) in children.iter_mut() {
-                        let length = pointer.len();
-                        push_name(pointer, name);
-                        self.rewrite(child, pointer, own, references);
-                        pointer.truncate(length);
-                    }
-                }
-                Value::Object(_) if SCHEMAS.contains(&keyword.as_str()) => {
-                    self.rewrite(value, pointer, own, references);
-                }
-                Value::Array(children) if SCHEMAS.contains(&keyword.as_str()) => {
-                    for (index, child) in children.iter_mut().enumerate() {
-                        let length = pointer.len();
-                        push_index(pointer, index);
-                        self.rewrite(child, pointer, own, references);
-                        pointer.truncate(length);
-                    }
-                }
-                _ => {}
+            if own.is_some() && ["$anchor", "$dynamicAnchor", "$recursiveAnchor"].iter().any(|k| map.contains_key(*k)) {
+                let message = Text::new(
+                    "lược đồ được tham chiếu không được dùng $anchor",
+                    "a schema referred to may not use anchors",
+                );
+                self.refuse(pointer.clone(), message);
             }
-            pointer.truncate(length);
-        }
+        });
     }
 
     /// Where a `$ref` leads within the bundle; none where it may stay as it is, or is refused.

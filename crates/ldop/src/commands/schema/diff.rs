@@ -1,9 +1,9 @@
 //! `ldop schema diff`
 
-use std::{fs, path::PathBuf};
+use std::path::{Path, PathBuf};
 
 use ldop_contract::registry::v1::{CheckCompatibilityRequest, SubjectSettings};
-use ldop_definitions::diff::{CompatibilityMode, CompatibilityPolicy, diff};
+use ldop_definitions::diff::{CompatibilityMode, CompatibilityPolicy, bundled, diff};
 use serde_json::json;
 
 use super::{differences, differences::Difference, words};
@@ -80,8 +80,8 @@ pub async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     Ok(if answer.is_compatible { Exit::Ok } else { Exit::Refused })
 }
 
-async fn registered(context: &Context, args: &Args, name: &str, file: &PathBuf) -> Result<Answer, Failure> {
-    let text = fs::read_to_string(file).map_err(Failure::file("read", file))?;
+async fn registered(context: &Context, args: &Args, name: &str, file: &Path) -> Result<Answer, Failure> {
+    let text = bundled(file).map_err(Failure::Problems)?;
     let client = args.hub.connect(context).await?;
     let settings: SubjectSettings = client.subject_settings(name).await?.in_force.unwrap_or_default();
     let mode = args.mode.map_or(settings.compatibility(), |mode| words::wire_mode(Some(mode)));
