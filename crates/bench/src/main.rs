@@ -125,7 +125,10 @@ fn validation(checker: &mut Checker, corpus: &Corpus, settings: &Settings) -> an
     let (check, theirs) = (each(|t| t.check), each(|t| t.jsonschema));
     let (parse, value) = (each(|t| t.parse), each(|t| t.value));
     eprintln!("parse {parse:.2} µs, check {check:.2} µs; serde_json {value:.2} µs, jsonschema {theirs:.2} µs");
-    Ok(Row::new("validation with dictionary rules", format!("{check:.2} µs (with parse {:.2})", parse + check))
-        .against(format!("jsonschema {theirs:.2} µs (with serde_json {:.2})", value + theirs))
-        .at_least(theirs / check, 0.9))
+    Ok(Row::new(
+        "validation with dictionary rules and rules across fields",
+        format!("{check:.2} µs (with parse {:.2})", parse + check),
+    )
+    .against(format!("jsonschema {theirs:.2} µs (with serde_json {:.2})", value + theirs))
+    .at_least(theirs / check, 0.8))
 }
