@@ -39,8 +39,6 @@ const FETCH_BYTES: usize = 4 << 20;
 /// How often a change made without `based_on` is checked anew after losing a race.
 const RACES: usize = 8;
 const FOLLOW_WAIT: Duration = Duration::from_secs(5);
-/// Most resources told as changed by someone else.
-const MOST_TOLD: usize = 100;
 /// Events after which there is another snapshot.
 const SNAPSHOT_EVENTS: usize = 1_000;
 /// Bytes of events after which there is another snapshot, at least.
@@ -114,7 +112,7 @@ pub struct Control {
     broken: watch::Sender<Option<Break>>,
     applied: Mutex<AppliedSets>,
     /// One snapshot is written at a time.
-    keeping: tokio::sync::Mutex<()>,
+    snapshotting: tokio::sync::Mutex<()>,
 }
 
 struct Replay {
@@ -164,7 +162,7 @@ impl Control {
             changed: watch::Sender::new(Head::default()),
             broken: watch::Sender::new(None),
             applied: Mutex::default(),
-            keeping: tokio::sync::Mutex::default(),
+            snapshotting: tokio::sync::Mutex::default(),
         });
         let begun = Instant::now();
         let kept = control.restore().await;
@@ -243,8 +241,8 @@ impl Control {
     }
 
     /// Writes a snapshot, unless nothing has happened since the last. What fails here costs a longer start, no more.
-    pub async fn keep(&self) {
-        let _keeping = self.keeping.lock().await;
+    pub async fn write_snapshot(&self) {
+        let _snapshotting = self.snapshotting.lock().await;
         let kept = {
             let mut replay = self.replay.lock().await;
             if std::mem::take(&mut replay.since) == (0, 0) {
@@ -301,7 +299,7 @@ impl Control {
     }
 
     /// Lets this node write everything it knows, also what older releases do not understand. Only the node that writes
-    /// may: whoever is to read what it writes has told its own level by taking an epoch.
+    /// may: it is the only one that serves, and an older one that is started later refuses the log.
     ///
     /// # Errors
     ///
@@ -329,7 +327,7 @@ impl Control {
                 (replay.next, replay.wants_snapshot())
             };
             if wants_snapshot {
-                self.keep().await;
+                self.write_snapshot().await;
             }
             let more = self.log.fetch(&self.partition, next, 1, FOLLOW_WAIT).await;
             let followed = match more {
@@ -461,7 +459,7 @@ impl Control {
         if changed.is_empty() {
             return Ok(());
         }
-        let told = changed.into_iter().take(MOST_TOLD).map(|((kind, id), (version, author))| Problem {
+        let told = changed.into_iter().map(|((kind, id), (version, author))| Problem {
             field: format!("{kind}({id})"),
             message: Text::new(
                 format!("nay là phiên bản {version}, do {author} đổi"),

@@ -228,7 +228,7 @@ async fn a_snapshot_and_what_came_after_it_are_the_same_as_the_whole_log() {
         let control = open(dir.path()).await;
         eventful(&control).await;
         control.apply(AN, repeated()).await.expect("applied");
-        control.keep().await;
+        control.write_snapshot().await;
         assert!(snapshot.is_file());
         apply(&control, BINH, vec![Resource::Schema(schema("d", 30)), step("d", 1, SchemaAction::Retire)])
             .await
@@ -251,7 +251,7 @@ async fn a_snapshot_that_is_damaged_or_of_another_hub_is_passed_over() {
     let before = {
         let control = open(dir.path()).await;
         eventful(&control).await;
-        control.keep().await;
+        control.write_snapshot().await;
         all_of(&control)
     };
     let good = std::fs::read(&snapshot).expect("written");
@@ -264,7 +264,7 @@ async fn a_snapshot_that_is_damaged_or_of_another_hub_is_passed_over() {
     let other = tempfile::tempdir().expect("folder");
     let control = open(other.path()).await;
     eventful(&control).await;
-    control.keep().await;
+    control.write_snapshot().await;
     spoilt.push(std::fs::read(other.path().join("control.snapshot")).expect("written"));
     for bytes in spoilt {
         std::fs::write(&snapshot, bytes).expect("written");
@@ -279,7 +279,7 @@ async fn a_log_that_ends_before_its_snapshot_is_not_followed() {
     {
         let control = open(dir.path()).await;
         eventful(&control).await;
-        control.keep().await;
+        control.write_snapshot().await;
     }
     // A log made anew, as after a restore that brought nothing back.
     for name in ["control.snapshot", "control.json"] {

@@ -120,7 +120,8 @@ impl Attributes {
         }
     }
 
-    /// The entries to append for some records, each with its key and value. One allocation holds the headers that are the records' own.
+    /// The entries to append for some records, each with its key and value. One allocation holds the headers that are the
+    /// records' own.
     pub fn entries<'a>(&self, records: impl ExactSizeIterator<Item = (&'a RecordMeta, Bytes, Bytes)>) -> Vec<NewEntry> {
         let mut own = Vec::with_capacity(records.len() * (UUID_TEXT + RECORD_HEADER_ROOM));
         let mut ends = Vec::with_capacity(records.len());
