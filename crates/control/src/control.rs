@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs, io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,6 +25,7 @@ use tracing::{error, info, warn};
 use crate::{
     chain::{self, Break, Hash, Head, LEVEL, Link},
     check::{self, Problem, Refused},
+    file,
     snapshot::{self, Applied, AppliedSets, Snapshot},
     state::{ControlState, Level},
 };
@@ -651,15 +652,9 @@ impl Control {
         let memory =
             Memory { hub_id: hex(&state.hub_id), sequence: state.head.sequence, head_hash: hex(&state.head.hash) };
         let path = self.memory_path();
-        write_synced(&path, memory).map_err(|source| ControlError::Memory { path: path.display().to_string(), source })
+        let written = file::replace(&path, |file| Ok(serde_json::to_writer_pretty(file, &memory)?));
+        written.map(|_| ()).map_err(|source| ControlError::Memory { path: path.display().to_string(), source })
     }
-}
-
-fn write_synced(path: &Path, memory: Memory) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    fs::write(&temporary, serde_json::to_vec_pretty(&memory)?)?;
-    fs::File::open(&temporary)?.sync_all()?;
-    fs::rename(&temporary, path)
 }
 
 fn refuse_by_log(error: &ControlError) -> Refused {

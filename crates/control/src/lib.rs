@@ -19,6 +19,7 @@ pub mod chain;
 pub mod check;
 pub mod control;
 mod convert;
+mod file;
 pub mod impact;
 mod life_cycle;
 pub mod schemas;

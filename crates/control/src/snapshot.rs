@@ -8,7 +8,7 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File},
+    fs::File,
     io::{self, BufReader, BufWriter, Read, Write},
     path::Path,
     sync::Arc,
@@ -29,6 +29,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     chain::{Hash, Head},
+    file,
     schemas,
     state::{ControlState, Level},
 };
@@ -85,26 +86,22 @@ impl From<prost::DecodeError> for Unusable {
 
 /// Writes a snapshot in place of the one before, on disk when this returns. Tells its size in bytes.
 pub(crate) fn write(path: &Path, snapshot: &Snapshot) -> io::Result<u64> {
-    let temporary = path.with_extension("tmp");
-    let mut out = Writer { file: BufWriter::with_capacity(1 << 20, File::create(&temporary)?), hash: Sha256::new() };
-    out.put(FORM)?;
-    write_entries(&mut out, snapshot)?;
-    out.put(&0_u32.to_be_bytes())?;
-    let Writer { mut file, hash } = out;
-    file.write_all(&hash.finalize())?;
-    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.sync_all()?;
-    let bytes = file.metadata()?.len();
-    fs::rename(&temporary, path)?;
-    Ok(bytes)
+    file::replace(path, |file| {
+        let mut out = Writer { file, hash: Sha256::new() };
+        out.put(FORM)?;
+        write_entries(&mut out, snapshot)?;
+        out.put(&0_u32.to_be_bytes())?;
+        let Writer { file, hash } = out;
+        file.write_all(&hash.finalize())
+    })
 }
 
-struct Writer {
-    file: BufWriter<File>,
+struct Writer<'a> {
+    file: &'a mut BufWriter<File>,
     hash: Sha256,
 }
 
-impl Writer {
+impl Writer<'_> {
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.hash.update(bytes);
         self.file.write_all(bytes)
@@ -118,7 +115,7 @@ impl Writer {
     }
 }
 
-fn write_entries(out: &mut Writer, snapshot: &Snapshot) -> io::Result<()> {
+fn write_entries(out: &mut Writer<'_>, snapshot: &Snapshot) -> io::Result<()> {
     let state = &*snapshot.state;
     let settings = schemas::settings_to_wire("", state.registry.settings());
     out.entry(Entry::Head(SnapshotHead {

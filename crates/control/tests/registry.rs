@@ -244,6 +244,33 @@ async fn a_snapshot_and_what_came_after_it_are_the_same_as_the_whole_log() {
     assert_eq!(all_of(&open(dir.path()).await), before, "without it");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_written_while_changes_come_spoils_nothing_the_node_remembers() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = open(dir.path()).await;
+    apply(&control, AN, vec![element()]).await.expect("applied");
+    let writing = tokio::spawn({
+        let control = Arc::clone(&control);
+        async move {
+            loop {
+                control.write_snapshot().await;
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    for number in 0..150 {
+        apply(&control, AN, vec![Resource::Schema(schema(&format!("d-{number}"), 10))]).await.expect("applied");
+        let memory = std::fs::read(dir.path().join("control.json")).expect("remembered");
+        let memory: serde_json::Value = serde_json::from_slice(&memory).expect("what the node remembers, whole");
+        assert_eq!(memory["sequence"], control.state().head.sequence);
+    }
+    writing.abort();
+    let _ = writing.await;
+    let before = control.state().head;
+    drop(control);
+    assert_eq!(open(dir.path()).await.state().head, before);
+}
+
 #[tokio::test]
 async fn a_snapshot_that_is_damaged_or_of_another_hub_is_passed_over() {
     let dir = tempfile::tempdir().expect("folder");
