@@ -29,8 +29,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     chain::{Hash, Head},
-    file,
-    schemas,
+    file, schemas,
     state::{ControlState, Level},
 };
 

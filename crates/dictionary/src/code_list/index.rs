@@ -42,7 +42,13 @@ impl Word {
             (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
             _ => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
                 (Some(first), Some(last)) => (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into()),
-                _ => (bytes.iter().fold(0, |word, b| word << 8 | u64::from(*b)), 0),
+                // First, middle and last are all there are.
+                _ => match (bytes.first(), bytes.get(length / 2), bytes.last()) {
+                    (Some(first), Some(middle), Some(last)) => {
+                        (u64::from(*first) | u64::from(*middle) << 8 | u64::from(*last) << 16, 0)
+                    }
+                    _ => (0, 0),
+                },
             },
         };
         Some(Self { first, last, length })

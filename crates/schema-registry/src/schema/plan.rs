@@ -1,6 +1,9 @@
 //! What the dictionary asks of each place of a record: compiled once, walked for every record.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicU16, Ordering},
+};
 
 use ldop_dictionary::{
     CodeList, Element, IdentifierRule, Scalar,
@@ -142,6 +145,10 @@ pub(crate) struct Fields {
     fields: Vec<Field>,
     /// Open addressing by mark: index into `fields` plus one, 0 for none. A power of two, at most a quarter full.
     table: Vec<u16>,
+    /// Which field stood behind each field in the first record that had it: index plus one, 0 while none is known. The
+    /// first entry is that of the beginning. Records of one schema mostly come with their members in one order, so this
+    /// is where the next is looked for first.
+    followers: Vec<AtomicU16>,
     /// Number of fields that are noted.
     notes: u8,
 }
@@ -161,18 +168,44 @@ impl Fields {
             }
             table[at] = number;
         }
-        Self { fields, table, notes: 0 }
+        let followers = std::iter::repeat_with(AtomicU16::default).take(fields.len() + 1).collect();
+        Self { fields, table, followers, notes: 0 }
+    }
+
+    /// The field of this name. `behind` is the field found before, 0 at the beginning, and is this one then.
+    #[inline]
+    fn find_behind(&self, behind: &mut u16, name: &[u8], fingerprint: u32) -> Option<&Field> {
+        let follower = self.followers.get(usize::from(*behind))?;
+        let number = follower.load(Ordering::Relaxed);
+        if let Some(field) = self.fields.get(usize::from(number).wrapping_sub(1))
+            && field.name.fingerprint == fingerprint
+            && same(field.name.name.as_bytes(), name)
+        {
+            *behind = number;
+            return Some(field);
+        }
+        let found = self.number(name, fingerprint)?;
+        if number == 0 {
+            follower.store(found, Ordering::Relaxed);
+        }
+        *behind = found;
+        self.fields.get(usize::from(found) - 1)
     }
 
     #[inline]
     pub(crate) fn find(&self, name: &[u8], fingerprint: u32) -> Option<&Field> {
+        self.fields.get(usize::from(self.number(name, fingerprint)?) - 1)
+    }
+
+    /// Index of a field plus one.
+    fn number(&self, name: &[u8], fingerprint: u32) -> Option<u16> {
         let mask = self.table.len().checked_sub(1)?;
         let mut at = fingerprint as usize & mask;
         loop {
             let number = *self.table.get(at)?;
             let field = self.fields.get(usize::from(number).checked_sub(1)?)?;
             if field.name.fingerprint == fingerprint && same(field.name.name.as_bytes(), name) {
-                return Some(field);
+                return Some(number);
             }
             at = (at + 1) & mask;
         }
@@ -326,10 +359,10 @@ impl Walk<'_> {
     }
 
     fn members_fit(&mut self, place: &Place, members: Members<'_>, noted: &mut Noted) -> bool {
-        let mut required = 0;
+        let (mut required, mut behind) = (0, 0);
         let mut left = members;
         while let Some((mark, name, value)) = left.next_marked() {
-            match place.fields.find(name, mark) {
+            match place.fields.find_behind(&mut behind, name, mark) {
                 Some(field) => {
                     required += usize::from(field.is_required);
                     self.is_valid &= field.is_permitted;
