@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ldop_types::{AgencyId, AgreementId, DatasetName, IdError, SchemaName, Stage, SystemId, TimestampMs};
+use ldop_types::{AgencyId, AgreementId, DatasetName, IdError, Mask, SchemaName, Stage, SystemId, TimestampMs};
 
 /// Most partitions a topic may have.
 pub const MAX_PARTITIONS: u32 = 64;
@@ -10,6 +10,8 @@ pub const MAX_PARTITIONS: u32 = 64;
 pub const MAX_KEY_FIELDS: usize = 8;
 /// Longest text field, in bytes.
 pub const MAX_TEXT: usize = 2_000;
+/// Longest condition on rows, in bytes.
+pub const MAX_CONDITION: usize = 1_000;
 
 /// A bad field of a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +65,41 @@ impl Errors {
             field,
             &format!("1-{most} distinct top-level field names"),
         );
+    }
+
+    /// Masks, each on a granted field that has no other.
+    fn masks(&mut self, definition: &AgreementDefinition) -> Vec<(String, Mask)> {
+        let mut masks: Vec<(String, Mask)> = Vec::new();
+        for (at, given) in definition.masks.iter().enumerate() {
+            let is_granted = definition.granted_fields.contains(&given.field);
+            let has_another = definition.masks[..at].iter().any(|before| before.field == given.field);
+            self.check(is_granted && !has_another, &format!("masks[{at}].field"), "a granted field, once");
+            match Mask::parse(&given.kind, given.shown_first, given.shown_last) {
+                Some(mask) => masks.push((given.field.clone(), mask)),
+                None => {
+                    let (words, most) = (Mask::WORDS.join(", "), Mask::MOST_SHOWN);
+                    let expected = format!("one of {words}; only the first shows characters, 0-{most} on each side");
+                    self.check(false, &format!("masks[{at}].kind"), &expected);
+                }
+            }
+        }
+        masks
+    }
+
+    fn modes(&mut self, words: &[String]) -> Vec<Mode> {
+        if words.is_empty() {
+            return vec![Mode::Subscribe];
+        }
+        let mut modes: Vec<Mode> = Vec::new();
+        for (at, word) in words.iter().enumerate() {
+            match Mode::parse(word).filter(|mode| !modes.contains(mode)) {
+                Some(mode) => modes.push(mode),
+                None => {
+                    self.check(false, &format!("modes[{at}]"), &format!("of {}, each once", Mode::WORDS.join(", ")))
+                }
+            }
+        }
+        modes
     }
 }
 
@@ -263,8 +300,57 @@ pub struct Agreement {
     pub dataset: DatasetName,
     /// Stage it is about.
     pub stage: Stage,
+    /// How granted fields are shown that are not shown whole.
+    pub masks: Vec<(String, Mask)>,
+    /// The ways out it grants, each once.
+    pub modes: Vec<Mode>,
     /// What was registered.
     pub definition: AgreementDefinition,
+}
+
+/// A way records leave the hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Mode {
+    /// The records as they come.
+    Subscribe,
+    /// One record by its key.
+    LookUp,
+    /// What has changed since a position or a time.
+    Changes,
+    /// The whole dataset at a position.
+    Export,
+    /// By a connector, to another system.
+    Delivery,
+}
+
+impl Mode {
+    /// All modes.
+    pub const ALL: [Self; 5] = [Self::Subscribe, Self::LookUp, Self::Changes, Self::Export, Self::Delivery];
+    /// The words of definitions.
+    pub const WORDS: &'static [&'static str] = &["subscribe", "look_up", "changes", "export", "delivery"];
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == word)
+    }
+
+    /// The word of definitions.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS[self as usize]
+    }
+}
+
+/// A mask as defined; field names as in `ldop.catalog.v1.FieldMask`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "described in proto/ldop/catalog/v1")]
+pub struct MaskDefinition {
+    pub field: String,
+    /// One of [`Mask::WORDS`].
+    pub kind: String,
+    pub shown_first: u32,
+    pub shown_last: u32,
 }
 
 /// An agreement as defined; field names as in `ldop.catalog.v1.Agreement`.
@@ -283,6 +369,13 @@ pub struct AgreementDefinition {
     pub valid_from: Option<TimestampMs>,
     pub valid_until: Option<TimestampMs>,
     pub ended: bool,
+    pub masks: Vec<MaskDefinition>,
+    /// In CEL; empty: none.
+    pub row_condition: String,
+    /// Of [`Mode::WORDS`]; empty: the first alone.
+    pub modes: Vec<String>,
+    pub officer_required: bool,
+    pub case_number_required: bool,
 }
 
 /// Whether an agreement grants anything at a moment.
@@ -319,12 +412,23 @@ impl Agreement {
         if let (Some(from), Some(until)) = (definition.valid_from, definition.valid_until) {
             errors.check(from < until, "valid_until", "a time after valid_from");
         }
+        let masks = errors.masks(&definition);
+        let modes = errors.modes(&definition.modes);
+        let condition = &definition.row_condition;
+        let fits = condition.len() <= MAX_CONDITION && (condition.is_empty() || !condition.trim().is_empty());
+        errors.check(fits, "row_condition", &format!("a condition in CEL of at most {MAX_CONDITION} bytes"));
         match (id, provider, consumer, dataset, definition.stage) {
             (Some(id), Some(provider), Some(consumer), Some(dataset), Some(stage)) if errors.0.is_empty() => {
-                Ok(Self { id, provider, consumer, dataset, stage, definition })
+                Ok(Self { id, provider, consumer, dataset, stage, masks, modes, definition })
             }
             _ => Err(errors.0),
         }
+    }
+
+    /// Whether it grants a way out.
+    #[must_use]
+    pub fn grants(&self, mode: Mode) -> bool {
+        self.modes.contains(&mode)
     }
 
     /// Whether it grants anything at `now`.
@@ -371,6 +475,36 @@ mod tests {
         };
         let fields: Vec<_> = Agreement::new(bad).expect_err("bad").into_iter().map(|e| e.field).collect();
         assert_eq!(fields, ["id", "stage", "purpose_vi", "granted_fields", "valid_until"]);
+    }
+
+    #[test]
+    fn masks_and_modes_are_each_of_their_kind_and_given_once() {
+        let mask = |field: &str, kind: &str, shown_first, shown_last| MaskDefinition {
+            field: field.into(),
+            kind: kind.into(),
+            shown_first,
+            shown_last,
+        };
+        let bad = AgreementDefinition {
+            masks: vec![
+                mask("full_name", "partly_hidden", 1, 0),
+                mask("full_name", "keyed_hash", 0, 0),
+                mask("sex", "year_only", 0, 0),
+            ],
+            modes: vec!["subscribe".into(), "subscribe".into(), "look-up".into()],
+            row_condition: " ".into(),
+            ..agreement()
+        };
+        let fields: Vec<_> = Agreement::new(bad).expect_err("bad").into_iter().map(|e| e.field).collect();
+        assert_eq!(fields, ["masks[1].field", "masks[2].field", "modes[1]", "modes[2]", "row_condition"]);
+        let bad = AgreementDefinition { masks: vec![mask("full_name", "keyed_hash", 1, 0)], ..agreement() };
+        assert_eq!(Agreement::new(bad).expect_err("bad")[0].field, "masks[0].kind");
+        assert_eq!(Agreement::new(agreement()).expect("good").modes, [Mode::Subscribe], "where none is named");
+        for mode in Mode::ALL {
+            let granted = AgreementDefinition { modes: vec![mode.as_str().into()], ..agreement() };
+            let granted = Agreement::new(granted).expect("good");
+            assert!(Mode::ALL.into_iter().all(|other| granted.grants(other) == (other == mode)));
+        }
     }
 
     #[test]

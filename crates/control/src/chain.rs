@@ -9,8 +9,8 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
 /// The highest event level this release understands. Level 2 added ids, states and settings of schemas, level 3 the wire
-/// format of datasets.
-pub const LEVEL: u32 = 3;
+/// format of datasets, level 4 masks, conditions and modes of agreements.
+pub const LEVEL: u32 = 4;
 /// The level of events that hold nothing newer; every log stands at it, and above only once it is raised.
 pub const BASE_LEVEL: u32 = 2;
 
@@ -28,12 +28,22 @@ pub fn level_of(kind: &Kind) -> u32 {
 /// The lowest level that understands these resources.
 #[must_use]
 pub fn level_of_resources(resources: &[ResourceVersion]) -> u32 {
-    let framed = resources.iter().any(|changed| match &changed.resource {
+    let level = |changed: &ResourceVersion| match &changed.resource {
         // Whoever does not know of it would write records without the frame, and take those with it for altered.
-        Some(Resource::Dataset(dataset)) => dataset.wire_format() != WireFormat::Unspecified,
-        _ => false,
-    });
-    if framed { 3 } else { BASE_LEVEL }
+        Some(Resource::Dataset(dataset)) if dataset.wire_format() != WireFormat::Unspecified => 3,
+        // Whoever does not know of these would show what is to be hidden.
+        Some(Resource::Agreement(agreement))
+            if !agreement.masks.is_empty()
+                || !agreement.row_condition.is_empty()
+                || !agreement.modes.is_empty()
+                || agreement.officer_required
+                || agreement.case_number_required =>
+        {
+            4
+        }
+        _ => BASE_LEVEL,
+    };
+    resources.iter().map(level).max().unwrap_or(BASE_LEVEL)
 }
 
 /// SHA-256 of an event, chained to the one before.

@@ -7,7 +7,7 @@ use ldop_contract::control::v1::{
     Change, ChangeEffect, ChangeResult, ResourceVersion, change::Resource as Given, resource_version::Resource,
 };
 use ldop_dictionary::{CodeList, Dictionary, Element};
-use ldop_schema_registry::registry::Use;
+use ldop_schema_registry::{Grant, registry::Use};
 use ldop_types::{Reason, Stage, SubjectName, Text, TimestampMs};
 
 use crate::{
@@ -244,6 +244,7 @@ pub(crate) fn check(state: &ControlState, changes: &[Change], author: &str, now:
     }
     checker.references(&next, &datasets, &agreements);
     checker.keys(&next, &datasets);
+    checker.grants(&next, &agreements, dictionary_changed);
     checker.schemas_in_use(&next);
     if checker.problems.is_empty() {
         return Ok(Checked { resources: checker.resources, results: checker.results });
@@ -518,16 +519,64 @@ impl Checker<'_> {
                 let expected = format!("the agency that owns the dataset, {}", dataset.value.owning_agency);
                 self.expected(format!("{place}.provider"), &expected);
             }
-            let schema = next.schema(dataset.value.schema.as_str(), agreement.stage);
-            if let Some(Ok(compiled)) = schema.map(|schema| schema.get()) {
-                let fields: BTreeSet<_> = compiled.top_level_fields().iter().map(|f| f.name.to_string()).collect();
-                for (at, granted) in agreement.definition.granted_fields.iter().enumerate() {
-                    if !fields.contains(granted) {
-                        self.expected(format!("{place}.granted_fields[{at}]"), "a top-level field of the schema");
-                    }
-                }
+        }
+    }
+
+    /// What agreements grant must be there to be granted: of the agreements given, and of those whose schema gets another
+    /// version. One that has ended grants nothing.
+    fn grants(
+        &mut self,
+        next: &ControlState,
+        given: &[(String, Arc<ldop_catalog::state::Versioned<Agreement>>)],
+        dictionary_changed: bool,
+    ) {
+        for agreement in next.catalog.agreements.values() {
+            let agreement = &agreement.value;
+            let Some(dataset) = next.catalog.datasets.get(&agreement.dataset) else { continue };
+            let subject = dataset.value.schema.as_str();
+            let place = given.iter().find(|(_, given)| given.value.id == agreement.id).map(|(place, _)| place);
+            // What conditions and masks are checked by stands in the dictionary too.
+            let is_judged_anew = dictionary_changed
+                && !(agreement.definition.row_condition.is_empty() && agreement.masks.is_empty())
+                || self
+                    .state
+                    .catalog
+                    .datasets
+                    .get(&agreement.dataset)
+                    .is_some_and(|known| known.value.schema.as_str() != subject)
+                || self.touched.iter().chain(&self.moved).any(|touched| touched.as_str() == subject);
+            if place.is_none() && (agreement.definition.ended || !is_judged_anew) {
+                continue;
+            }
+            let Some(Ok(schema)) = next.schema(subject, agreement.stage).map(|schema| schema.get()) else { continue };
+            let misfits = grant_of(agreement, &dataset.value).misfits(&schema, &next.dictionary);
+            let place = place.cloned().unwrap_or_else(|| format!("agreement({})", agreement.id));
+            for misfit in misfits {
+                self.problem(format!("{place}.{}", misfit.field), misfit.message.vi, misfit.message.en);
             }
         }
+    }
+}
+
+/// An agreement as the hub tells it.
+///
+/// # Errors
+///
+/// Every bad field: it is of a newer release.
+pub fn agreement_of(
+    given: &ldop_contract::catalog::v1::Agreement,
+) -> Result<Agreement, Vec<ldop_catalog::DefinitionError>> {
+    Agreement::new(convert::agreement(given))
+}
+
+/// What an agreement grants of the records of its dataset.
+#[must_use]
+pub fn grant_of<'a>(agreement: &'a Agreement, dataset: &'a Dataset) -> Grant<'a> {
+    Grant {
+        granted_fields: &agreement.definition.granted_fields,
+        masks: &agreement.masks,
+        row_condition: &agreement.definition.row_condition,
+        key_fields: &dataset.definition.key_fields,
     }
 }
 

@@ -1,6 +1,6 @@
 //! From stored and wire resources to domain values. Enum words are those of the definition files.
 
-use ldop_catalog::{AgencyDefinition, AgreementDefinition, DatasetDefinition, SystemDefinition};
+use ldop_catalog::{AgencyDefinition, AgreementDefinition, DatasetDefinition, MaskDefinition, SystemDefinition};
 use ldop_contract::{
     catalog::v1 as catalog,
     convert::{stage_from_wire, timestamp_from_wire},
@@ -140,6 +140,20 @@ pub(crate) fn dataset(d: &catalog::Dataset) -> DatasetDefinition {
     }
 }
 
+/// One of a newer release is a number, which no word is.
+fn mode_word(mode: i32) -> String {
+    catalog::Mode::try_from(mode).map_or_else(|_| mode.to_string(), |mode| word(mode.as_str_name(), "MODE_"))
+}
+
+fn mask(mask: &catalog::FieldMask) -> MaskDefinition {
+    MaskDefinition {
+        field: mask.field.clone(),
+        kind: word(mask.kind().as_str_name(), "MASK_KIND_"),
+        shown_first: mask.shown_first,
+        shown_last: mask.shown_last,
+    }
+}
+
 pub(crate) fn agreement(a: &catalog::Agreement) -> AgreementDefinition {
     AgreementDefinition {
         id: a.id.clone(),
@@ -154,5 +168,10 @@ pub(crate) fn agreement(a: &catalog::Agreement) -> AgreementDefinition {
         valid_from: a.valid_from.as_ref().and_then(timestamp_from_wire),
         valid_until: a.valid_until.as_ref().and_then(timestamp_from_wire),
         ended: a.ended,
+        masks: a.masks.iter().map(mask).collect(),
+        row_condition: a.row_condition.clone(),
+        modes: a.modes.iter().map(|mode| mode_word(*mode)).collect(),
+        officer_required: a.officer_required,
+        case_number_required: a.case_number_required,
     }
 }

@@ -26,7 +26,7 @@ pub mod schemas;
 mod snapshot;
 pub mod state;
 
-pub use check::{Problem, Refused};
+pub use check::{Problem, Refused, agreement_of, grant_of};
 pub use control::{Control, ControlError, Options};
 pub use impact::Impact;
 pub use state::{ControlState, InUse, LazySchema, Level};

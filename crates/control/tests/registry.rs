@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use ldop_contract::{
-    catalog::v1::{Agency, Dataset, Provider, System, WireFormat},
+    catalog::v1::{Agency, Agreement, Dataset, FieldMask, MaskKind, Mode, Provider, System, WireFormat},
     control::v1::{ApplyChangeSetRequest, ApplyChangeSetResponse, Change, ChangeEffect, change::Resource},
     exchange::v1::Stage as WireStage,
     registry::v1::{self as wire, SchemaAction},
@@ -408,6 +408,50 @@ async fn only_an_event_with_a_wire_format_asks_for_the_level_that_knows_it() {
     assert_eq!(open(dir.path()).await.state().digest(), digest);
 }
 
+#[tokio::test]
+async fn an_agreement_that_hides_something_asks_for_the_level_that_knows_how() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = open(dir.path()).await;
+    let plain = Agreement {
+        id: "a-to-x".into(),
+        provider: "so-a".into(),
+        consumer: "so-a/x".into(),
+        dataset: "d".into(),
+        stage: WireStage::Live.into(),
+        purpose_vi: "Thử".into(),
+        granted_fields: vec!["name".into()],
+        ..Default::default()
+    };
+    let mask = FieldMask { field: "name".into(), kind: MaskKind::KeyedHash.into(), ..Default::default() };
+    let world = keyed_world().into_iter().chain([dataset(0), Resource::Agreement(plain.clone())]);
+    apply(&control, AN, world.collect()).await.expect("applied");
+    let hiding = [
+        Agreement { masks: vec![mask], ..plain.clone() },
+        Agreement { row_condition: "this.name != 'x'".into(), ..plain.clone() },
+        Agreement { modes: vec![Mode::LookUp.into()], ..plain.clone() },
+        Agreement { officer_required: true, ..plain.clone() },
+        Agreement { case_number_required: true, ..plain.clone() },
+    ];
+    for agreement in hiding {
+        apply(&control, AN, vec![Resource::Agreement(agreement)]).await.expect("applied");
+    }
+    apply(&control, AN, vec![Resource::Agreement(plain.clone())]).await.expect("applied");
+    let levels: Vec<_> =
+        control.events(2).await.expect("events").into_iter().map(|(event, _)| event.minimum_level).collect();
+    assert_eq!(levels, [2, 4, 4, 4, 4, 4, 2]);
+    // Of a newer release: nothing is granted that is not known.
+    let newer = Agreement { modes: vec![99], ..plain.clone() };
+    let refused = apply(&control, AN, vec![Resource::Agreement(newer)]).await.expect_err("not known");
+    assert_eq!(refused.problems[0].field, "changes[0].agreement(a-to-x).modes[0]");
+    let newer = FieldMask { field: "name".into(), kind: 99, ..Default::default() };
+    let newer = Agreement { masks: vec![newer], row_condition: "this.no_such == 1".into(), ..plain };
+    let refused = apply(&control, AN, vec![Resource::Agreement(newer)]).await.expect_err("not known");
+    assert_eq!(refused.problems[0].field, "changes[0].agreement(a-to-x).masks[0].kind");
+    let digest = control.state().digest();
+    drop(control);
+    assert_eq!(open(dir.path()).await.state().digest(), digest);
+}
+
 /// A hub on a log of the release that kept it in `tests/golden`.
 async fn replayed(dir: &Path, golden: &str) -> Arc<Control> {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(golden);
@@ -465,9 +509,9 @@ async fn a_log_of_level_1_replays_to_the_same_state_for_ever() {
     assert_eq!(refusal(apply(&control, AN, framed()).await), Reason::LevelNotRaised);
     assert_eq!(refusal(control.raise_level(AN).await), Reason::Fenced, "who does not write does not raise");
     control.take_epoch().await.expect("taken");
-    assert_eq!(control.raise_level(AN).await.ok(), Some(Level(3)));
+    assert_eq!(control.raise_level(AN).await.ok(), Some(Level(4)));
     let head = control.state().head;
-    assert_eq!(control.raise_level(AN).await.ok(), Some(Level(3)));
+    assert_eq!(control.raise_level(AN).await.ok(), Some(Level(4)));
     assert_eq!(control.state().head, head, "once");
     apply(&control, AN, framed()).await.expect("applied");
     // And it goes on from there.

@@ -8,7 +8,7 @@ use std::{
 
 use ldop_catalog::{Agency, Agreement, Dataset, DatasetDefinition, System};
 use ldop_dictionary::{Binding, CodeList, Dictionary, Element, ElementDefinition, ElementStatus, dictionary::DOMAINS};
-use ldop_schema_registry::{CompiledSchema, SchemaFinding, SchemaRule};
+use ldop_schema_registry::{CompiledSchema, Grant, SchemaFinding, SchemaRule};
 use ldop_types::{ElementId, SystemId};
 
 use crate::{
@@ -49,7 +49,7 @@ pub(crate) fn check(
     let schemas = checker.schemas(&dictionary);
     checker.agencies_and_systems();
     checker.datasets(&schemas);
-    checker.agreements(&schemas);
+    checker.agreements(&schemas, &dictionary.dictionary);
     let examples = examples::run(files, &schemas, problems);
     let compiled = schemas.iter().filter(|(_, schema)| schema.is_some()).map(|(name, _)| (*name).to_owned()).collect();
     Checked { dictionary: dictionary.dictionary, compiled, findings: checker.findings.into_inner(), examples }
@@ -392,7 +392,7 @@ impl<'f> Checker<'f> {
         }
     }
 
-    fn agreements(&self, schemas: &Schemas<'_>) {
+    fn agreements(&self, schemas: &Schemas<'_>, dictionary: &Dictionary) {
         let systems: BTreeSet<&str> = self.folder.systems.iter().map(|e| e.definition.id.as_str()).collect();
         let agencies = self.agency_ids();
         let datasets: BTreeSet<&str> = self.folder.datasets.iter().map(|e| e.definition.id.as_str()).collect();
@@ -410,7 +410,23 @@ impl<'f> Checker<'f> {
                 let found = format!("{:?} does not own dataset {:?}", definition.provider, dataset.id);
                 places.note(self.problems, "provider", found, format!("its owner, \"{}\"", dataset.owning_agency));
             }
-            self.fields(places, "granted_fields", &definition.granted_fields, schemas.get(dataset.schema.as_str()));
+            let schema = schemas.get(dataset.schema.as_str());
+            self.fields(places, "granted_fields", &definition.granted_fields, schema);
+            if let (Ok(agreement), Some(Some(schema))) = (Agreement::new(definition.clone()), schema) {
+                let grant = Grant {
+                    granted_fields: &agreement.definition.granted_fields,
+                    masks: &agreement.masks,
+                    row_condition: &agreement.definition.row_condition,
+                    key_fields: &dataset.key_fields,
+                };
+                for misfit in grant.misfits(schema, dictionary) {
+                    // Granted fields were told before, with the name that may have been meant.
+                    if !misfit.field.starts_with("granted_fields") {
+                        let expected = "a mask or a condition that fits the schema; docs/agreements.md";
+                        places.note(self.problems, &misfit.field, misfit.message.en.into_owned(), expected);
+                    }
+                }
+            }
         }
     }
 

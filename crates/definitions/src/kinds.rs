@@ -2,12 +2,14 @@
 //! asked of the crates that own it.
 
 use jiff::Timestamp;
-use ldop_catalog::{AgencyDefinition, AgreementDefinition, DatasetDefinition, SystemDefinition, WireFormat};
+use ldop_catalog::{
+    AgencyDefinition, AgreementDefinition, DatasetDefinition, MaskDefinition, Mode, SystemDefinition, WireFormat,
+};
 use ldop_dictionary::{
     CodeDefinition, CodeListDefinition, CodePairDefinition, ElementDefinition, ElementStatus, IdentifierRule,
     NormalisationCheck, NormalisationStep, RelationKind, ValueFormat, ValueMapDefinition, ValueType,
 };
-use ldop_types::{Sensitivity, Stage, TimestampMs};
+use ldop_types::{Mask, Sensitivity, Stage, TimestampMs};
 use toml::de::DeValue;
 
 use crate::{
@@ -345,7 +347,7 @@ pub(crate) fn dataset(table: Table<'_>) -> Entry<DatasetDefinition> {
 
 pub(crate) fn agreement(table: Table<'_>) -> Entry<AgreementDefinition> {
     let mut reader = Reader::new(table, "agreement");
-    let definition = AgreementDefinition {
+    let mut definition = AgreementDefinition {
         id: reader.text("id", ldop_types::AgreementId::EXPECTED),
         provider: reader.text("provider", "the id of an agency"),
         consumer: reader.text("consumer", "the id of a system"),
@@ -358,6 +360,22 @@ pub(crate) fn agreement(table: Table<'_>) -> Entry<AgreementDefinition> {
         valid_from: reader.moment("valid_from"),
         valid_until: reader.moment("valid_until"),
         ended: reader.flag("ended"),
+        masks: Vec::new(),
+        row_condition: reader.maybe("row_condition"),
+        modes: reader.words("modes", Mode::WORDS),
+        officer_required: reader.flag("officer_required"),
+        case_number_required: reader.flag("case_number_required"),
     };
+    reader.at("masks");
+    for (at, table) in reader.table.tables("masks").into_iter().enumerate() {
+        let mut mask = Reader::new(table, "agreement");
+        definition.masks.push(MaskDefinition {
+            field: mask.text("field", "the name of a granted field"),
+            kind: mask.needed_word("kind", Mask::WORDS).unwrap_or_default(),
+            shown_first: mask.number32("shown_first").unwrap_or_default(),
+            shown_last: mask.number32("shown_last").unwrap_or_default(),
+        });
+        reader.take(&format!("masks[{at}]"), mask);
+    }
     reader.finish(definition)
 }

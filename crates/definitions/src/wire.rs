@@ -1,6 +1,6 @@
 //! From definitions to the messages the hub takes.
 
-use ldop_catalog::{AgreementDefinition, DatasetDefinition, WireFormat};
+use ldop_catalog::{AgreementDefinition, DatasetDefinition, MaskDefinition, Mode, WireFormat};
 use ldop_contract::{
     catalog::v1 as catalog,
     control::v1::{Change, change::Resource},
@@ -9,6 +9,7 @@ use ldop_contract::{
     registry::v1 as registry,
 };
 use ldop_dictionary::{CodeListDefinition, ElementDefinition};
+use ldop_types::Mask;
 
 use crate::{
     entry::Folder,
@@ -193,6 +194,29 @@ fn dataset(d: &DatasetDefinition) -> catalog::Dataset {
     }
 }
 
+fn mode_to_wire(mode: Mode) -> catalog::Mode {
+    match mode {
+        Mode::Subscribe => catalog::Mode::Subscribe,
+        Mode::LookUp => catalog::Mode::LookUp,
+        Mode::Changes => catalog::Mode::Changes,
+        Mode::Export => catalog::Mode::Export,
+        Mode::Delivery => catalog::Mode::Delivery,
+    }
+}
+
+fn mask(d: &MaskDefinition) -> catalog::FieldMask {
+    let kind = match Mask::parse(&d.kind, d.shown_first, d.shown_last) {
+        Some(Mask::PartlyHidden { .. }) => catalog::MaskKind::PartlyHidden,
+        Some(Mask::KeyedHash) => catalog::MaskKind::KeyedHash,
+        Some(Mask::YearOnly) => catalog::MaskKind::YearOnly,
+        Some(Mask::Dropped) => catalog::MaskKind::Dropped,
+        // What is no word was refused when the definition was read.
+        None => catalog::MaskKind::Unspecified,
+    };
+    let (shown_first, shown_last) = (d.shown_first, d.shown_last);
+    catalog::FieldMask { field: d.field.clone(), kind: kind.into(), shown_first, shown_last }
+}
+
 fn agreement(d: &AgreementDefinition) -> catalog::Agreement {
     catalog::Agreement {
         id: d.id.clone(),
@@ -208,5 +232,10 @@ fn agreement(d: &AgreementDefinition) -> catalog::Agreement {
         valid_from: d.valid_from.map(timestamp_to_wire),
         valid_until: d.valid_until.map(timestamp_to_wire),
         ended: d.ended,
+        masks: d.masks.iter().map(mask).collect(),
+        row_condition: d.row_condition.clone(),
+        modes: d.modes.iter().filter_map(|word| Mode::parse(word)).map(|mode| mode_to_wire(mode).into()).collect(),
+        officer_required: d.officer_required,
+        case_number_required: d.case_number_required,
     }
 }

@@ -104,6 +104,8 @@ fn the_schema_documents_every_key_the_reader_knows_and_no_other() {
             "code_list.value_maps.0",
             "/definitions/code_list/properties/value_maps/items",
         ),
+        ("[[agreement]]\n0 = 1\n", "agreement.0", "/definitions/agreement"),
+        ("[[agreement]]\nmasks = [{ 0 = 1 }]\n", "agreement.masks.0", "/definitions/agreement/properties/masks/items"),
     ] {
         let properties = schema.pointer(pointer).and_then(|at| at["properties"].as_object()).expect("properties");
         let documented: BTreeSet<String> = properties.keys().cloned().collect();

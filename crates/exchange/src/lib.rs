@@ -6,7 +6,8 @@
 //! - [`index`]: which exchange ids are taken; derived, rebuilt from the log.
 //! - [`writer`]: the one writer of a topic's partitions, fenced in band by epoch markers.
 //! - [`publish`]: admission, from bytes to verdicts.
-//! - [`projection`], [`subscribe`]: delivery of granted fields.
+//! - [`subscribe`]: delivery of what agreements grant, through views of the schema registry.
+//! - [`secret`]: keys that are the hub's own.
 //! - [`codes`]: how often codes of a list stand in records, for whoever changes the list.
 //! - [`events`], [`cursors`]: accountable events and durable positions.
 //! - [`clock`]: time that does not run backwards.
@@ -22,8 +23,8 @@ pub mod frame;
 pub mod header;
 pub mod index;
 pub mod metrics;
-pub mod projection;
 pub mod publish;
+pub mod secret;
 pub mod subscribe;
 pub mod writer;
 
@@ -52,6 +53,7 @@ use crate::{
     events::Events,
     index::{Index, Position},
     metrics::Metrics,
+    secret::Secret,
     subscribe::Start,
     writer::{Node, Shared, TopicWriter},
 };
@@ -78,6 +80,14 @@ pub enum OpenError {
     /// The log.
     #[error("log")]
     Log(#[from] LogError),
+    /// The hub's secret.
+    #[error("secret {path}")]
+    Secret {
+        /// Path.
+        path: String,
+        /// Cause.
+        source: io::Error,
+    },
     /// The index folder.
     #[error("exchange index folder {path}")]
     Index {
@@ -101,6 +111,7 @@ pub struct Exchange {
     index: Arc<Index>,
     events: Arc<Events>,
     shared: Arc<Shared>,
+    secret: Secret,
     writers: Mutex<HashMap<(Stage, DatasetName), Arc<TopicWriter>>>,
     open: Mutex<HashMap<SubscriptionId, CancellationToken>>,
     /// Held while codes are counted: one count at a time.
@@ -128,6 +139,9 @@ impl Exchange {
         if config.rebuild_index && dir.exists() {
             std::fs::remove_dir_all(&dir).map_err(failed)?;
         }
+        let path = config.data_dir.join(secret::FILE);
+        let secret =
+            Secret::open(&path).map_err(|source| OpenError::Secret { path: path.display().to_string(), source })?;
         let index = Index::open(dir.clone(), control.state().hub_id, config.idempotency_window).map_err(failed)?;
         let index = Arc::new(index);
         let deadline = config.append_deadline;
@@ -153,6 +167,7 @@ impl Exchange {
             index,
             events,
             shared,
+            secret,
             writers: Mutex::new(HashMap::new()),
             open: Mutex::new(HashMap::new()),
             counting: Arc::new(Semaphore::new(1)),

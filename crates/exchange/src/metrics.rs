@@ -23,6 +23,8 @@ pub struct Metrics {
     pub append_seconds: Histogram,
     /// Records delivered.
     pub delivered: IntCounter,
+    /// Records of a subscription that its row condition keeps from it.
+    pub withheld: IntCounter,
     /// Payload bytes delivered, after projection.
     pub delivered_bytes: IntCounter,
     /// Open subscriptions.
@@ -89,6 +91,7 @@ impl Metrics {
             stage_seconds,
             append_seconds,
             delivered: counter("ldop_delivered_records_total", "Records sent to subscribers, repeats included.")?,
+            withheld: counter("ldop_withheld_records_total", "Records a row condition kept from a subscriber.")?,
             delivered_bytes: counter("ldop_delivered_bytes_total", "Payload bytes sent to subscribers.")?,
             subscriptions: gauge("ldop_subscriptions", "Open subscription streams.")?,
             backlog: gauges(

@@ -11,9 +11,10 @@ use std::{
 
 use bytes::Bytes;
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use ldop_catalog::{Agreement, definition::Validity, state::Versioned};
-use ldop_control::chain::Head;
+use ldop_catalog::{Agreement, Mode, definition::Validity, state::Versioned};
+use ldop_control::{ControlState, chain::Head, grant_of};
 use ldop_log::{Entry, Fetched, LogError, Offset, Partition};
+use ldop_schema_registry::{Limits, Parser, View};
 use ldop_types::{AgreementId, ExchangeId, Reason, SubscriptionName, SystemId, TimestampMs};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +25,6 @@ use crate::{
     cursors::SubscriptionId,
     header::{self, Reign},
     index::Position,
-    projection::Projection,
 };
 
 /// Bytes read at once for one partition; the buffer a subscriber costs for each.
@@ -141,7 +141,8 @@ pub struct Subscription {
     exchange: Arc<Exchange>,
     id: SubscriptionId,
     agreement: Arc<Versioned<Agreement>>,
-    projection: Projection,
+    view: View,
+    parser: Parser,
     lanes: Vec<Lane>,
     reads: FuturesUnordered<Read>,
     next_lane: usize,
@@ -161,7 +162,8 @@ impl Subscription {
     /// The reasons an agreement grants nothing for, [`Reason::PositionOutOfRange`], [`Reason::LogUnavailable`].
     pub async fn open(exchange: Arc<Exchange>, system: SystemId, open: OpenSubscription) -> Result<Self, Reason> {
         let control = exchange.control.changes();
-        let agreement = grant(&exchange, &system, &open.agreement, None)?;
+        let agreement = grant(&exchange, &system, &open.agreement, Mode::Subscribe, None)?;
+        let view = view(&exchange, &exchange.control.state(), &agreement.value)?;
         let dataset = agreement.value.dataset.clone();
         let writer = exchange.writer(agreement.value.stage, &dataset)?;
         match writer.ready().await {
@@ -180,16 +182,16 @@ impl Subscription {
             }
         });
         let lanes = futures::future::try_join_all(lanes).await?;
-        let projection = Projection::new(agreement.value.definition.granted_fields.iter().map(String::as_str));
         let taken_over = exchange.claim(&id);
         exchange.metrics.subscriptions.inc();
         info!(system = %id.system, agreement = %id.agreement, subscription = %id.name, "subscription opened");
         Ok(Self {
             fenced: exchange.fenced(),
+            parser: Parser::new(Limits { bytes: exchange.config.record_bytes, ..Limits::DEFAULT }),
             exchange,
             id,
             agreement,
-            projection,
+            view,
             lanes,
             reads: FuturesUnordered::new(),
             next_lane: 0,
@@ -295,8 +297,14 @@ impl Subscription {
         if *self.fenced.borrow_and_update() {
             return Err(Reason::Fenced);
         }
+        let has_changed = self.control.has_changed().unwrap_or(false);
         self.control.borrow_and_update();
-        grant(&self.exchange, &self.id.system, &self.id.agreement, Some(&self.agreement)).map(|_| ())
+        grant(&self.exchange, &self.id.system, &self.id.agreement, Mode::Subscribe, Some(&self.agreement))?;
+        if has_changed && self.view.has_condition() {
+            // It is of a version of the schema.
+            self.view = view(&self.exchange, &self.exchange.control.state(), &self.agreement.value)?;
+        }
+        Ok(())
     }
 
     fn has_credit(&self) -> bool {
@@ -360,7 +368,7 @@ impl Subscription {
             self.next_lane = at + 1;
             let lane = &mut self.lanes[at];
             let mut records = Vec::with_capacity(lane.buffer.len().min(BATCH_RECORDS));
-            let mut bytes = 0;
+            let (mut bytes, mut withheld) = (0, 0);
             // All payloads of a message share one allocation.
             let mut projected = Vec::with_capacity(BATCH_BYTES / 4);
             let mut cuts = Vec::with_capacity(records.capacity());
@@ -382,10 +390,18 @@ impl Subscription {
                 let Some(meta) = lane.reign.admits(&stamp).copied() else { continue };
                 let Some(value) = entry.value.as_ref() else { continue };
                 let from = projected.len();
-                let payload = meta.payload(value);
-                if payload.is_none_or(|payload| self.projection.apply(payload, &mut projected).is_err()) {
-                    tracing::error!(partition = %lane.partition, offset = entry.offset, "accepted record is no JSON object any more");
-                    return Err(Reason::RecordAltered);
+                let shown =
+                    meta.payload(value).map(|payload| self.view.show(&mut self.parser, payload, &mut projected));
+                match shown {
+                    Some(Ok(true)) => {}
+                    Some(Ok(false)) => {
+                        withheld += 1;
+                        continue;
+                    }
+                    Some(Err(_)) | None => {
+                        tracing::error!(partition = %lane.partition, offset = entry.offset, "accepted record is no JSON object any more");
+                        return Err(Reason::RecordAltered);
+                    }
                 }
                 bytes += projected.len() - from;
                 cuts.push(from..projected.len());
@@ -404,12 +420,18 @@ impl Subscription {
             }
             let position = Position { next, epoch: lane.reign.epoch };
             let count = records.len() as u64;
+            self.exchange.metrics.withheld.inc_by(withheld);
             lane.sent.push_back(Sent { position, records: count });
             if records.is_empty() {
-                // Markers and void records only: done with them, nothing to send.
+                // Markers, void and withheld records only: done with them, nothing to send.
                 if lane.sent.len() == 1 {
                     lane.sent.clear();
                     lane.acknowledged = next;
+                    if withheld > 0 {
+                        // There may be many of them, and nobody will acknowledge what he does not get.
+                        let partition = lane.partition.index;
+                        self.exchange.cursors.acknowledge(&self.id, partition, position, 0, self.agreement.version);
+                    }
                 }
                 continue;
             }
@@ -447,11 +469,30 @@ impl Drop for Subscription {
     }
 }
 
-/// Whether the agreement grants the system anything now; `held` is the version a stream was opened under.
-fn grant(
+/// What the agreement shows of records of its dataset.
+pub(crate) fn view(exchange: &Exchange, state: &ControlState, agreement: &Agreement) -> Result<View, Reason> {
+    let dataset = &state.dataset(&agreement.dataset).ok_or(Reason::DatasetUnknown)?.value;
+    let grant = grant_of(agreement, dataset);
+    let condition = if agreement.definition.row_condition.is_empty() {
+        None
+    } else {
+        let schema = state.schema(dataset.schema.as_str(), agreement.stage).ok_or(Reason::AgreementUnfit)?.get()?;
+        grant.condition(&schema, &state.dictionary).map_err(|problems| {
+            for problem in problems {
+                warn!(agreement = %agreement.id, problem = %problem.en, "row condition does not fit the schema");
+            }
+            Reason::AgreementUnfit
+        })?
+    };
+    Ok(grant.view(condition, &exchange.secret.key("mask", agreement.id.as_str())))
+}
+
+/// Whether the agreement grants the system this way out now; `held` is the version a stream was opened under.
+pub(crate) fn grant(
     exchange: &Exchange,
     system: &SystemId,
     agreement: &AgreementId,
+    mode: Mode,
     held: Option<&Arc<Versioned<Agreement>>>,
 ) -> Result<Arc<Versioned<Agreement>>, Reason> {
     let state = exchange.control.state();
@@ -464,6 +505,9 @@ fn grant(
         Validity::Valid { .. } => {}
         Validity::NotYet => return Err(Reason::AgreementNotYetValid),
         Validity::Ended => return Err(Reason::AgreementEnded),
+    }
+    if !found.value.grants(mode) {
+        return Err(Reason::ModeNotGranted);
     }
     if held.is_some_and(|held| held.version != found.version) {
         return Err(Reason::AgreementChanged);

@@ -34,6 +34,8 @@ use ldop_types::{AgreementId, DatasetName, ExchangeId, Reason, Rule, Stage, Subs
 
 #[path = "road/codes.rs"]
 mod codes;
+#[path = "road/views.rs"]
+mod views;
 #[path = "road/wire_format.rs"]
 mod wire_format;
 

@@ -1,7 +1,6 @@
 //! Projection: granted fields and nothing else, of whatever the parser accepts.
 
-use ldop_exchange::projection::Projection;
-use ldop_schema_registry::Parser;
+use ldop_schema_registry::{Grant, Parser};
 
 use crate::record::same;
 
@@ -9,10 +8,11 @@ const GRANTED: [&str; 9] =
     ["register_no", "full_name", "father", "parcel_id", "holders", "tax_id", "code", "a", "nothing has this name"];
 
 pub(crate) fn run(data: &[u8]) {
-    let projection = Projection::new(GRANTED);
-    let mut reduced = Vec::new();
-    let applied = projection.apply(data, &mut reduced);
-    let mut parser = Parser::default();
+    let granted_fields = GRANTED.map(str::to_owned);
+    let grant = Grant { granted_fields: &granted_fields, masks: &[], row_condition: "", key_fields: &[] };
+    let view = grant.view(None, b"key");
+    let (mut parser, mut reduced) = (Parser::default(), Vec::new());
+    let applied = view.show(&mut parser, data, &mut reduced);
     let Ok(document) = parser.parse(data) else { return };
     let mut whole = document.root().to_tree();
     let Some(members) = whole.as_object_mut() else {
@@ -25,6 +25,6 @@ pub(crate) fn run(data: &[u8]) {
     let document = again.parse(&reduced).expect("a projection is well-formed");
     assert!(same(&document.root().to_tree(), &whole), "granted fields, all of them and as they were");
     let mut twice = Vec::new();
-    projection.apply(&reduced, &mut twice).expect("a projection can be projected");
+    view.show(&mut Parser::default(), &reduced, &mut twice).expect("a projection can be projected");
     assert!(twice == reduced, "projecting twice changes nothing");
 }

@@ -67,6 +67,8 @@ pub enum Command {
     Plan(commands::plan::Args),
     /// Writes, checks, compares, shows and moves schemas.
     Schema(commands::schema::Args),
+    /// Lists sharing agreements, and tells what a consumer would see of a record.
+    Agreement(commands::agreement::Args),
     /// Publishes the records of a file or of standard input.
     Publish(commands::publish::Args),
     /// Receives the records of an agreement.

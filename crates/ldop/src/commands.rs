@@ -1,5 +1,6 @@
 //! One module for each command.
 
+pub mod agreement;
 pub mod apply;
 pub mod check;
 pub mod dictionary;
@@ -40,6 +41,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::DemoWorker(args) => demo(&crate::demo::worker::run(&args).map(|()| 0)),
         Command::Init(args) => init::run(&context, &args),
         Command::Check(args) => check::run(&context, &args),
+        Command::Agreement(args) => wait(agreement::run(&context, args)),
         Command::Impact(args) => wait(impact::run(&context, args)),
         Command::Schema(args) => schema::run(&context, args),
         Command::Dictionary(args) => dictionary::run(&context, &args),

@@ -288,6 +288,48 @@ fn schema_test_counts_the_examples_of_each_schema() {
 }
 
 #[test]
+fn agreement_simulate_tells_what_a_consumer_would_see_and_why() {
+    let folder = province();
+    let record = "schemas/records/civil-status.accepted/birth-without-father.json";
+    let simulate = |id: &str, record: &str, output: &str| {
+        let arguments = ["agreement", "simulate", id, record, "--definitions", "schemas", "--output", output];
+        ldop(folder.path(), &arguments)
+    };
+    let shown = simulate("civil-status-of-an-area-to-ioc", record, "json");
+    exits(&shown, 0);
+    let told: Value = serde_json::from_str(&out(&shown)).expect("JSON");
+    let published: Value =
+        serde_json::from_slice(&fs::read(folder.path().join(record)).expect("there")).expect("a record");
+    assert_eq!((told["accepted"].as_bool(), told["shown"].as_bool()), (Some(true), Some(true)));
+    assert_eq!(told["record"]["birth_date"].as_str(), published["birth_date"].as_str().and_then(|day| day.get(..4)));
+    assert_eq!(told["why"]["mother"], "not granted");
+    let personal_id = published["personal_id"].as_str().expect("a text");
+    assert!(
+        !out(&shown).contains(personal_id) && !out(&shown).contains(published["full_name"].as_str().expect("a text"))
+    );
+
+    let text = simulate("civil-status-of-an-area-to-ioc", record, "text");
+    assert!(
+        out(&text).contains("masked: the year only") && out(&text).contains("the record is shown"),
+        "{}",
+        out(&text)
+    );
+    let elsewhere = fs::read_to_string(folder.path().join(record)).expect("there").replace("\"21583\"", "\"21556\"");
+    fs::write(folder.path().join("elsewhere.json"), elsewhere).expect("writable");
+    let withheld: Value =
+        serde_json::from_str(&out(&simulate("civil-status-of-an-area-to-ioc", "elsewhere.json", "json")))
+            .expect("JSON");
+    assert_eq!((withheld["shown"].as_bool(), &withheld["record"]), (Some(false), &Value::Null));
+
+    let unknown = simulate("no-such", record, "text");
+    exits(&unknown, 2);
+    assert!(err(&unknown).contains("civil-status-to-police"), "{}", err(&unknown));
+    fs::write(folder.path().join("list.json"), "[1]").expect("writable");
+    exits(&simulate("civil-status-to-police", "list.json", "text"), 2);
+    exits(&simulate("civil-status-to-police", "nowhere.json", "text"), 74);
+}
+
+#[test]
 fn schema_new_writes_what_lint_and_check_take() {
     let folder = province();
     let ldop = |arguments: &[&str]| ldop(folder.path(), arguments);

@@ -45,9 +45,11 @@ pub mod outcome;
 mod pointer;
 pub mod registry;
 pub mod schema;
+pub mod view;
 
 pub use compatibility::{CompatibilityMode, CompatibilityPolicy, SchemaTree};
 pub use document::{Document, Limits, Parser};
 pub use outcome::Outcome;
 pub use registry::Registry;
-pub use schema::{CompiledSchema, Finder, SchemaFinding, SchemaRule, TopLevelField};
+pub use schema::{CompiledSchema, Finder, RowCondition, SchemaFinding, SchemaRule, TopLevelField};
+pub use view::{Grant, View};

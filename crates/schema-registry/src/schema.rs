@@ -7,6 +7,7 @@ mod find;
 mod finding;
 mod plan;
 mod quick;
+mod row_condition;
 mod rules;
 
 use std::{collections::HashSet, fmt, sync::Arc};
@@ -17,6 +18,7 @@ use ldop_types::{Date, ElementId, Rule, Sensitivity, Text};
 
 pub use find::Finder;
 pub use finding::{SchemaFinding, SchemaRule};
+pub use row_condition::RowCondition;
 
 use crate::{
     document::{Document, Limits, Parser},

@@ -8,11 +8,12 @@
 //! - [`text`]: a text in Vietnamese and English.
 //! - [`finding`]: what is wrong with a field, without ever holding the value.
 //! - [`reason`]: the closed list of reasons a caller can be refused for. Public API.
-//! - [`stage`], [`sensitivity`], [`time`]: small closed types.
+//! - [`stage`], [`sensitivity`], [`mask`], [`time`]: small closed types.
 
 pub mod exchange_id;
 pub mod finding;
 pub mod id;
+pub mod mask;
 pub mod reason;
 pub mod sensitivity;
 pub mod stage;
@@ -25,6 +26,7 @@ pub use id::{
     AgencyId, AgreementId, CodeListId, DatasetName, ElementId, IdError, SchemaName, SubjectName, SubscriptionName,
     SystemId,
 };
+pub use mask::Mask;
 pub use reason::{Fault, Reason};
 pub use sensitivity::Sensitivity;
 pub use stage::Stage;

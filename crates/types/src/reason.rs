@@ -105,6 +105,13 @@ reasons! {
         "Thỏa thuận đã kết thúc hoặc hết hạn.", "The agreement has ended or expired.", "Renew the agreement.";
     AgreementChanged, "AGREEMENT_CHANGED", Aborted, true,
         "Thỏa thuận vừa thay đổi.", "The agreement has changed.", "Open the subscription again.";
+    ModeNotGranted, "MODE_NOT_GRANTED", PermissionDenied, false,
+        "Thỏa thuận không cho phép hình thức khai thác này.", "The agreement does not grant this way of receiving data.",
+        "Use a mode the agreement names, or have it name this one.";
+    AgreementUnfit, "AGREEMENT_UNFIT", FailedPrecondition, false,
+        "Điều kiện của thỏa thuận không còn khớp với lược đồ của bộ dữ liệu.",
+        "The agreement's row condition does not fit the dataset's schema any more.",
+        "Have the agreement registered again with a condition that fits.";
     SubscriptionTakenOver, "SUBSCRIPTION_TAKEN_OVER", Aborted, false,
         "Phiên nhận khác của cùng hệ thống đã tiếp quản.", "Another stream has taken the subscription over.",
         "Use another subscription name to receive twice.";

@@ -9,3 +9,4 @@ mod records;
 mod rules_doc;
 mod schemas;
 mod versions;
+mod views;

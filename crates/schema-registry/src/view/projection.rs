@@ -1,12 +1,22 @@
 //! Reduces a record to the granted fields: one pass over the bytes, no parse, no copy of what is not granted.
 
+use ldop_types::Mask;
 use memchr::memchr2;
+
+use super::mask::Masking;
 
 /// A plan made once for each version of an agreement.
 #[derive(Debug, Clone)]
-pub struct Projection {
+pub(super) struct Projection {
     /// Granted top-level fields, in the order records usually have them.
-    fields: Vec<Box<[u8]>>,
+    fields: Vec<Granted>,
+    masking: Masking,
+}
+
+#[derive(Debug, Clone)]
+struct Granted {
+    name: Box<[u8]>,
+    mask: Option<Mask>,
 }
 
 /// The bytes are not one JSON object. Records on the log were admitted, so this means they were altered.
@@ -16,17 +26,17 @@ pub struct NotAnObject;
 
 impl Projection {
     /// A plan that grants these top-level fields and nothing else.
-    #[must_use]
-    pub fn new<'a>(fields: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { fields: fields.into_iter().map(|field| field.as_bytes().into()).collect() }
+    pub(super) fn new<'a>(fields: impl IntoIterator<Item = (&'a str, Option<Mask>)>, masking: Masking) -> Self {
+        let granted = |(name, mask): (&str, Option<Mask>)| Granted { name: name.as_bytes().into(), mask };
+        Self { fields: fields.into_iter().map(granted).collect(), masking }
     }
 
-    /// Appends the reduced record to `out`. Members keep their order and their exact bytes.
+    /// Appends the reduced record to `out`. Members keep their order and, where they have no mask, their exact bytes.
     ///
     /// # Errors
     ///
     /// [`NotAnObject`]; `out` may then hold a part, which the caller discards.
-    pub fn apply(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), NotAnObject> {
+    pub(super) fn apply(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), NotAnObject> {
         let mut at = skip_space(payload, 0);
         if payload.get(at) != Some(&b'{') {
             return Err(NotAnObject);
@@ -50,14 +60,26 @@ impl Projection {
             }
             at = skip_space(payload, at + 1);
             let value_end = value_end(payload, at)?;
-            if self.grants(key, &mut hint) {
+            if let Some(mask) = self.grants(key, &mut hint) {
+                let before = out.len();
                 if !first {
                     out.push(b',');
                 }
-                first = false;
                 out.extend_from_slice(&payload[key_start..key_end]);
                 out.push(b':');
-                out.extend_from_slice(&payload[at..value_end]);
+                let value = &payload[at..value_end];
+                let is_shown = match mask {
+                    None => {
+                        out.extend_from_slice(value);
+                        true
+                    }
+                    Some(mask) => self.masking.put(mask, value, out),
+                };
+                if is_shown {
+                    first = false;
+                } else {
+                    out.truncate(before);
+                }
             }
             at = skip_space(payload, value_end);
             match payload.get(at) {
@@ -71,25 +93,27 @@ impl Projection {
         }
     }
 
-    fn grants(&self, key: &[u8], hint: &mut usize) -> bool {
+    /// How the field is shown, if it is granted: under a mask, or as it is.
+    fn grants(&self, key: &[u8], hint: &mut usize) -> Option<Option<Mask>> {
         if memchr::memchr(b'\\', key).is_some() {
             return self.grants_escaped(key);
         }
         let count = self.fields.len();
         for step in 0..count {
             let at = (*hint + step) % count;
-            if *self.fields[at] == *key {
+            if *self.fields[at].name == *key {
                 *hint = at + 1;
-                return true;
+                return Some(self.fields[at].mask);
             }
         }
-        false
+        None
     }
 
     /// A key written with escapes is the key it stands for.
     #[cold]
-    fn grants_escaped(&self, key: &[u8]) -> bool {
-        unescape(key).is_some_and(|key| self.fields.iter().any(|field| **field == *key.as_bytes()))
+    fn grants_escaped(&self, key: &[u8]) -> Option<Option<Mask>> {
+        let key = unescape(key)?;
+        self.fields.iter().find(|field| *field.name == *key.as_bytes()).map(|field| field.mask)
     }
 }
 
@@ -194,9 +218,17 @@ mod tests {
 
     use super::*;
 
+    fn masking() -> Masking {
+        Masking { key: ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"key") }
+    }
+
     fn project(fields: &[&str], payload: &str) -> Result<String, NotAnObject> {
+        masked(&fields.iter().map(|field| (*field, None)).collect::<Vec<_>>(), payload)
+    }
+
+    fn masked(fields: &[(&str, Option<Mask>)], payload: &str) -> Result<String, NotAnObject> {
         let mut out = Vec::new();
-        Projection::new(fields.iter().copied()).apply(payload.as_bytes(), &mut out)?;
+        Projection::new(fields.iter().copied(), masking()).apply(payload.as_bytes(), &mut out)?;
         Ok(String::from_utf8(out).expect("cut at quotes and commas only"))
     }
 
@@ -217,6 +249,20 @@ mod tests {
     }
 
     #[test]
+    fn a_mask_is_put_on_its_field_however_its_name_is_written() {
+        let fields =
+            [("id", Some(Mask::PartlyHidden { first: 0, last: 2 })), ("born", Some(Mask::Dropped)), ("x", None)];
+        for (record, expected) in [
+            (r#"{"id":"12345","born":"1987","x":1}"#, r#"{"id":"***45","x":1}"#),
+            (r#"{"\u0069d":"12345","b\u006frn":"1987"}"#, r#"{"\u0069d":"***45"}"#),
+            (r#"{"born":"1987","x":1,"id":[1]}"#, r#"{"x":1}"#),
+            (r#"{"born":null}"#, "{}"),
+        ] {
+            assert_eq!(masked(&fields, record).as_deref(), Ok(expected), "{record}");
+        }
+    }
+
+    #[test]
     fn what_is_no_object_is_told() {
         for bad in
             ["", "[]", "1", "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":\"", "{\"a\":1}x", "{\"a\":[}"]
@@ -228,7 +274,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_cut_or_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Projection::new(["a", "b"]).apply(&bytes, &mut Vec::new());
+            let fields = [("a", None), ("b", Some(Mask::PartlyHidden { first: 1, last: 1 }))];
+            let _ = Projection::new(fields, masking()).apply(&bytes, &mut Vec::new());
         }
     }
 }
