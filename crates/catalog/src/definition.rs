@@ -8,6 +8,10 @@ use ldop_types::{AgencyId, AgreementId, DatasetName, IdError, Mask, SchemaName, 
 pub const MAX_PARTITIONS: u32 = 64;
 /// Most key fields a dataset may have.
 pub const MAX_KEY_FIELDS: usize = 8;
+/// Most secondary keys of a current copy: each one costs an insert for each record.
+pub const MAX_SECONDARY_KEYS: usize = 8;
+/// Most fields of a secondary key.
+pub const MAX_SECONDARY_KEY_FIELDS: usize = 4;
 /// Longest text field, in bytes.
 pub const MAX_TEXT: usize = 2_000;
 /// Longest condition on rows, in bytes.
@@ -209,6 +213,33 @@ impl WireFormat {
     }
 }
 
+/// What the current copy of a dataset is to hold; field names as in `ldop.catalog.v1.CurrentCopy`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CurrentCopyDefinition {
+    /// Top-level fields of each secondary key, in order.
+    pub secondary_keys: Vec<Vec<String>>,
+}
+
+impl CurrentCopyDefinition {
+    fn check(&self, retention_seconds: u64, errors: &mut Errors) {
+        let expected = "0, so that the current copy can always be made anew from the log";
+        errors.check(retention_seconds == 0, "retention_seconds", expected);
+        let expected = format!("at most {MAX_SECONDARY_KEYS} secondary keys");
+        errors.check(self.secondary_keys.len() <= MAX_SECONDARY_KEYS, "current_copy.secondary_keys", &expected);
+        for (at, fields) in self.secondary_keys.iter().enumerate() {
+            errors.fields(&Self::place(at), fields, MAX_SECONDARY_KEY_FIELDS);
+            let expected = "fields that are not those of another secondary key";
+            errors.check(!self.secondary_keys[..at].contains(fields), &Self::place(at), expected);
+        }
+    }
+
+    /// What errors call the fields of a secondary key.
+    #[must_use]
+    pub fn place(at: usize) -> String {
+        format!("current_copy.secondary_keys[{at}].fields")
+    }
+}
+
 /// A dataset as registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dataset {
@@ -244,6 +275,8 @@ pub struct DatasetDefinition {
     pub retention_seconds: u64,
     /// One of [`WireFormat::WORDS`]; empty: the first.
     pub wire_format: String,
+    /// Whether the hub keeps a current copy, and what it is to hold.
+    pub current_copy: Option<CurrentCopyDefinition>,
 }
 
 impl Dataset {
@@ -271,6 +304,9 @@ impl Dataset {
         }
         let wire_format = WireFormat::parse(&definition.wire_format);
         errors.check(wire_format.is_some(), "wire_format", "json or confluent");
+        if let Some(copy) = &definition.current_copy {
+            copy.check(definition.retention_seconds, &mut errors);
+        }
         let retention = (definition.retention_seconds > 0).then(|| Duration::from_secs(definition.retention_seconds));
         match (name, owning_agency, schema, wire_format) {
             (Some(name), Some(owning_agency), Some(schema), Some(wire_format)) if errors.0.is_empty() => {
@@ -505,6 +541,34 @@ mod tests {
             let granted = Agreement::new(granted).expect("good");
             assert!(Mode::ALL.into_iter().all(|other| granted.grants(other) == (other == mode)));
         }
+    }
+
+    #[test]
+    fn everything_wrong_with_a_current_copy_is_told() {
+        let fields = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let dataset = |retention_seconds, secondary_keys| DatasetDefinition {
+            id: "parcels".into(),
+            name_vi: "Thửa đất".into(),
+            owning_agency: "so-nnmt".into(),
+            schema: "parcel".into(),
+            key_fields: fields(&["parcel_id"]),
+            partitions: 1,
+            retention_seconds,
+            current_copy: Some(CurrentCopyDefinition { secondary_keys }),
+            ..Default::default()
+        };
+        let told = |definition| {
+            let errors = Dataset::new(definition).err().unwrap_or_default();
+            errors.into_iter().map(|error| error.field).collect::<Vec<_>>()
+        };
+        assert!(told(dataset(0, Vec::new())).is_empty(), "a copy without secondary keys");
+        assert!(told(dataset(0, vec![fields(&["owner"]), fields(&["sheet", "owner"])])).is_empty());
+        let bad =
+            vec![fields(&["a", "a"]), fields(&["b"]), fields(&[]), fields(&["b"]), fields(&["1", "2", "3", "4", "5"])];
+        let place = |at| CurrentCopyDefinition::place(at);
+        assert_eq!(told(dataset(1, bad)), ["retention_seconds".to_owned(), place(0), place(2), place(3), place(4)]);
+        let many = (0..9).map(|n| fields(&[&n.to_string()])).collect();
+        assert_eq!(told(dataset(0, many)), ["current_copy.secondary_keys"]);
     }
 
     #[test]

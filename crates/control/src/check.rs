@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use ldop_catalog::{Agency, Agreement, Dataset, System};
+use ldop_catalog::{Agency, Agreement, CurrentCopyDefinition, Dataset, System};
 use ldop_contract::control::v1::{
     Change, ChangeEffect, ChangeResult, ResourceVersion, change::Resource as Given, resource_version::Resource,
 };
@@ -495,6 +495,13 @@ impl Checker<'_> {
                     for (at, key) in dataset.definition.key_fields.iter().enumerate() {
                         if !fields.contains(key) {
                             self.expected(format!("{place}.key_fields[{at}]"), "a top-level field of the schema");
+                        }
+                    }
+                    let copy = dataset.definition.current_copy.iter();
+                    for (at, key) in copy.flat_map(|copy| &copy.secondary_keys).enumerate() {
+                        for (index, _) in key.iter().enumerate().filter(|(_, field)| !fields.contains(*field)) {
+                            let field = format!("{place}.{}[{index}]", CurrentCopyDefinition::place(at));
+                            self.expected(field, "a top-level field of the schema");
                         }
                     }
                 }

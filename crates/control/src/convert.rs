@@ -1,6 +1,8 @@
 //! From stored and wire resources to domain values. Enum words are those of the definition files.
 
-use ldop_catalog::{AgencyDefinition, AgreementDefinition, DatasetDefinition, MaskDefinition, SystemDefinition};
+use ldop_catalog::{
+    AgencyDefinition, AgreementDefinition, CurrentCopyDefinition, DatasetDefinition, MaskDefinition, SystemDefinition,
+};
 use ldop_contract::{
     catalog::v1 as catalog,
     convert::{stage_from_wire, timestamp_from_wire},
@@ -137,6 +139,9 @@ pub(crate) fn dataset(d: &catalog::Dataset) -> DatasetDefinition {
             // One of a newer release; no word stands for it.
             Err(_) => d.wire_format.to_string(),
         },
+        current_copy: d.current_copy.as_ref().map(|copy| CurrentCopyDefinition {
+            secondary_keys: copy.secondary_keys.iter().map(|key| key.fields.clone()).collect(),
+        }),
     }
 }
 

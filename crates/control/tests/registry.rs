@@ -4,7 +4,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use ldop_contract::{
-    catalog::v1::{Agency, Agreement, Dataset, FieldMask, MaskKind, Mode, Provider, System, WireFormat},
+    catalog::v1::{
+        Agency, Agreement, CurrentCopy, Dataset, FieldMask, MaskKind, Mode, Provider, SecondaryKey, System, WireFormat,
+    },
     control::v1::{ApplyChangeSetRequest, ApplyChangeSetResponse, Change, ChangeEffect, change::Resource},
     exchange::v1::Stage as WireStage,
     registry::v1::{self as wire, SchemaAction},
@@ -380,6 +382,18 @@ fn dataset(format: i32) -> Resource {
     })
 }
 
+/// The dataset with a current copy.
+fn copied(secondary_keys: &[&[&str]]) -> Resource {
+    let key = |fields: &&[&str]| SecondaryKey { fields: fields.iter().map(|&field| field.into()).collect() };
+    match dataset(WireFormat::Unspecified.into()) {
+        Resource::Dataset(dataset) => Resource::Dataset(Dataset {
+            current_copy: Some(CurrentCopy { secondary_keys: secondary_keys.iter().map(key).collect() }),
+            ..dataset
+        }),
+        other => other,
+    }
+}
+
 /// What a dataset rests on.
 fn keyed_world() -> Vec<Resource> {
     let agency = Agency { id: "so-a".into(), name_vi: "Sở A".into(), ..Default::default() };
@@ -452,6 +466,36 @@ async fn an_agreement_that_hides_something_asks_for_the_level_that_knows_how() {
     assert_eq!(open(dir.path()).await.state().digest(), digest);
 }
 
+#[tokio::test]
+async fn a_current_copy_asks_for_its_level_and_for_what_makes_it_possible() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = open(dir.path()).await;
+    apply(&control, AN, keyed_world().into_iter().chain([copied(&[])]).collect()).await.expect("applied");
+    apply(&control, AN, vec![copied(&[&["name"]])]).await.expect("applied");
+    let again = apply(&control, AN, vec![copied(&[&["name"]])]).await.expect("the same again is no event");
+    assert_eq!(again.results[0].effect(), ChangeEffect::Unchanged);
+    apply(&control, AN, vec![dataset(WireFormat::Unspecified.into())]).await.expect("without it again");
+    let levels: Vec<_> =
+        control.events(2).await.expect("events").into_iter().map(|(event, _)| event.minimum_level).collect();
+    assert_eq!(levels, [4, 4, 2]);
+    let Resource::Dataset(fleeting) = copied(&[&["name"], &["none", "name", "nowhere"]]) else { panic!("a dataset") };
+    let refused = apply(&control, AN, vec![Resource::Dataset(fleeting.clone())]).await.expect_err("no such fields");
+    let fields: Vec<_> = refused.problems.iter().map(|problem| problem.field.as_str()).collect();
+    let key = "changes[0].dataset(d).current_copy.secondary_keys[1].fields";
+    assert_eq!(fields, [format!("{key}[0]"), format!("{key}[2]")]);
+    let fleeting = Dataset { retention_seconds: 1, current_copy: Some(CurrentCopy::default()), ..fleeting };
+    let refused = apply(&control, AN, vec![Resource::Dataset(fleeting)]).await.expect_err("cannot be made anew");
+    assert_eq!(refused.problems[0].field, "changes[0].dataset(d).retention_seconds");
+    apply(&control, AN, vec![copied(&[&["name"]])]).await.expect("applied");
+    control.write_snapshot().await;
+    let (digest, sequence) = (control.state().digest(), control.state().head.sequence);
+    drop(control);
+    let state = open(dir.path()).await.state();
+    assert_eq!((state.digest(), state.head.sequence), (digest, sequence));
+    let kept = state.stored.datasets["d"].current_copy.clone().expect("kept");
+    assert_eq!(kept.secondary_keys[0].fields, ["name"]);
+}
+
 /// A hub on a log of the release that kept it in `tests/golden`.
 async fn replayed(dir: &Path, golden: &str) -> Arc<Control> {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(golden);
@@ -476,6 +520,19 @@ async fn replayed(dir: &Path, golden: &str) -> Arc<Control> {
 
 fn hex_digest(state: &ControlState) -> String {
     state.digest().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// As the log of level 3, and a dataset with a current copy, with and without secondary keys and a wire format beside.
+#[tokio::test]
+async fn a_log_of_level_4_replays_to_the_same_state_for_ever() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = replayed(dir.path(), "level-4.events").await;
+    let state = control.state();
+    assert_eq!((state.head.sequence, state.level, state.epoch), (15, Level(4), 2));
+    let copy = state.stored.datasets["d"].current_copy.clone().expect("kept");
+    assert_eq!(copy.secondary_keys[0].fields, ["name"]);
+    assert_eq!(hex_digest(&state), "c98d2a34e122b0c0738f193fe1405b62303e66974c5d51766d9173f5140824f6");
+    apply(&control, AN, vec![Resource::Schema(schema("new", 1))]).await.expect("it goes on from there");
 }
 
 /// Events of every kind up to level 3: genesis, the level raised, an epoch, settings, versions and their steps, deletion for

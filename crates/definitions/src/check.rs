@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use ldop_catalog::{Agency, Agreement, Dataset, DatasetDefinition, System};
+use ldop_catalog::{Agency, Agreement, CurrentCopyDefinition, Dataset, DatasetDefinition, System};
 use ldop_dictionary::{Binding, CodeList, Dictionary, Element, ElementDefinition, ElementStatus, dictionary::DOMAINS};
 use ldop_schema_registry::{CompiledSchema, Grant, SchemaFinding, SchemaRule};
 use ldop_types::{ElementId, SystemId};
@@ -372,7 +372,12 @@ impl<'f> Checker<'f> {
             for (at, (system, _)) in definition.providers.iter().enumerate() {
                 self.refer(places, &format!("providers[{at}].system"), "system", system, &systems);
             }
-            self.fields(places, "key_fields", &definition.key_fields, schemas.get(definition.schema.as_str()));
+            let schema = schemas.get(definition.schema.as_str());
+            self.fields(places, "key_fields", &definition.key_fields, schema);
+            let copy = definition.current_copy.iter();
+            for (at, fields) in copy.flat_map(|copy| &copy.secondary_keys).enumerate() {
+                self.fields(places, &CurrentCopyDefinition::place(at), fields, schema);
+            }
             self.keys(definition, schemas);
         }
     }

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use ldop_catalog::{
-    AgencyDefinition, AgreementDefinition, DatasetDefinition, MaskDefinition, Mode, SystemDefinition, WireFormat,
+    AgencyDefinition, AgreementDefinition, CurrentCopyDefinition, DatasetDefinition, MaskDefinition, Mode, SystemDefinition, WireFormat,
 };
 use ldop_dictionary::{
     CodeDefinition, CodeListDefinition, CodePairDefinition, ElementDefinition, ElementStatus, IdentifierRule,
@@ -333,6 +333,7 @@ pub(crate) fn dataset(table: Table<'_>) -> Entry<DatasetDefinition> {
         partitions: reader.number32("partitions").unwrap_or_default(),
         retention_seconds: reader.number("retention_seconds", u64::MAX).unwrap_or_default(),
         wire_format: reader.word("wire_format", WireFormat::WORDS).unwrap_or_default(),
+        current_copy: current_copy(&mut reader),
     };
     reader.at("providers");
     for (at, table) in reader.table.tables("providers").into_iter().enumerate() {
@@ -343,6 +344,23 @@ pub(crate) fn dataset(table: Table<'_>) -> Entry<DatasetDefinition> {
         definition.providers.push((system, stage));
     }
     reader.finish(definition)
+}
+
+fn current_copy(reader: &mut Reader<'_>) -> Option<CurrentCopyDefinition> {
+    reader.at("current_copy");
+    let mut copy = Reader::new(reader.table.table("current_copy"), "dataset");
+    if !copy.table.stands() {
+        return None;
+    }
+    let mut secondary_keys = Vec::new();
+    copy.at("secondary_keys");
+    for (at, table) in copy.table.tables("secondary_keys").into_iter().enumerate() {
+        let mut key = Reader::new(table, "dataset");
+        secondary_keys.push(key.texts("fields", "the name of a top-level field"));
+        copy.take(&format!("secondary_keys[{at}]"), key);
+    }
+    reader.take("current_copy", copy);
+    Some(CurrentCopyDefinition { secondary_keys })
 }
 
 pub(crate) fn agreement(table: Table<'_>) -> Entry<AgreementDefinition> {

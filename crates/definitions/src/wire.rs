@@ -191,6 +191,11 @@ fn dataset(d: &DatasetDefinition) -> catalog::Dataset {
             Some(WireFormat::Json) | None => catalog::WireFormat::Unspecified,
         }
         .into(),
+        current_copy: d.current_copy.as_ref().map(|copy| {
+            let keys = copy.secondary_keys.iter();
+            let secondary_keys = keys.map(|fields| catalog::SecondaryKey { fields: fields.clone() }).collect();
+            catalog::CurrentCopy { secondary_keys }
+        }),
     }
 }
 

@@ -87,6 +87,28 @@ fn a_dataset_says_how_its_records_stand_on_their_topics() {
 }
 
 #[test]
+fn a_dataset_says_what_its_current_copy_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::copy(cases().join("ok/parcel.schema.json"), folder.path().join("parcel.schema.json")).expect("copied");
+    let text = fs::read_to_string(cases().join("ok/a.toml")).expect("readable");
+    let line = "current_copy = { secondary_keys = [{ fields = [\"area\"] }] }";
+    for (given, expected) in [(line, Some(vec!["area"])), ("current_copy = {}", Some(vec![])), ("", None)] {
+        fs::write(folder.path().join("a.toml"), text.replace(line, given)).expect("writable");
+        let loaded = load(&[folder.path().to_owned()], References::Within).expect("right");
+        let dataset = loaded.changes.iter().find_map(|(_, change)| match &change.resource {
+            Some(Resource::Dataset(dataset)) => Some(dataset.clone()),
+            _ => None,
+        });
+        let copy = dataset.expect("a dataset").current_copy;
+        let fields = copy.map(|copy| copy.secondary_keys.into_iter().flat_map(|key| key.fields).collect::<Vec<_>>());
+        assert_eq!(fields, expected.map(|fields| fields.into_iter().map(str::to_owned).collect()), "{given}");
+    }
+    fs::write(folder.path().join("a.toml"), text.replace("[\"area\"] }] }", "[\"aera\"] }] }")).expect("writable");
+    let Err(problems) = load(&[folder.path().to_owned()], References::Within) else { panic!("no such field") };
+    assert!(format!("{problems:?}").contains("did you mean \\\"area\\\"?"), "{problems:?}");
+}
+
+#[test]
 fn a_part_may_refer_to_what_stands_elsewhere() {
     let part = cases().join("references");
     assert!(!problems(&part, References::Within).is_empty());
