@@ -373,6 +373,12 @@ impl ControlState {
         }
     }
 
+    /// Every version of a subject that is not deleted for good, to be compiled with the dictionary there is now.
+    pub fn every_version(&self, name: &str) -> impl Iterator<Item = LazySchema> {
+        let versions = self.registry.subject(name).into_iter().flat_map(|subject| subject.versions());
+        versions.map(|version| LazySchema::new(Arc::clone(version), &self.registry, self.dictionary.clone()))
+    }
+
     /// A dataset with its version.
     #[must_use]
     pub fn dataset(&self, name: &DatasetName) -> Option<&Arc<Versioned<Dataset>>> {

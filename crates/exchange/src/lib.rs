@@ -9,6 +9,7 @@
 //! - [`subscribe`]: delivery of what agreements grant, through views of the schema registry.
 //! - [`secret`]: keys that are the hub's own.
 //! - [`codes`]: how often codes of a list stand in records, for whoever changes the list.
+//! - [`copy`]: the latest record of each key, to answer look-ups from; derived, rebuilt from the log.
 //! - [`events`], [`cursors`]: accountable events and durable positions.
 //! - [`clock`]: time that does not run backwards.
 //!
@@ -17,6 +18,7 @@
 
 pub mod clock;
 pub mod codes;
+pub mod copy;
 pub mod cursors;
 pub mod events;
 pub mod frame;
@@ -49,6 +51,7 @@ use tracing::{info, warn};
 
 use crate::{
     clock::Clock,
+    copy::{Copies, CopyKey},
     cursors::{Cursors, SubscriptionId},
     events::Events,
     index::{Index, Position},
@@ -61,7 +64,7 @@ use crate::{
 /// Settings of the exchange.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Folder for the exchange index.
+    /// Folder for the exchange index and current copies.
     pub data_dir: PathBuf,
     /// Largest payload, bytes.
     pub record_bytes: usize,
@@ -72,6 +75,8 @@ pub struct Config {
     /// Whether to forget the exchange index and read it from the log again: after a loss it holds ids whose records are
     /// gone, which may be sent again.
     pub rebuild_index: bool,
+    /// Key to encrypt current copies of personal data with; without one, datasets that hold any have none.
+    pub copy_key: Option<CopyKey>,
 }
 
 /// Why the exchange cannot start.
@@ -106,6 +111,8 @@ pub struct Exchange {
     pub metrics: Arc<Metrics>,
     /// Cursors of subscriptions.
     pub cursors: Cursors,
+    /// Current copies of datasets.
+    pub copies: Arc<Copies>,
     config: Config,
     log: Arc<dyn MessageLog>,
     index: Arc<Index>,
@@ -158,10 +165,18 @@ impl Exchange {
             clock: Clock::new(),
             sealing: AtomicBool::new(false),
         });
+        let copies = Copies::new(
+            Arc::clone(&shared),
+            Arc::clone(&control),
+            config.data_dir.join("copies"),
+            config.copy_key.clone(),
+            config.record_bytes,
+        );
         let exchange = Arc::new(Self {
             control,
             metrics,
             cursors,
+            copies: Arc::new(copies),
             config,
             log,
             index,
@@ -177,6 +192,7 @@ impl Exchange {
         });
         exchange.tasks.spawn(Arc::clone(&exchange).keep_cursors());
         exchange.tasks.spawn(Arc::clone(&exchange).watch_epoch());
+        exchange.tasks.spawn(Arc::clone(&exchange.copies).keep(exchange.stop.clone()));
         Ok(exchange)
     }
 
@@ -269,6 +285,7 @@ impl Exchange {
     /// Brings gauges up to date; called when metrics are read.
     pub async fn refresh_metrics(&self) {
         self.metrics.index_ids.set(i64::try_from(self.index.in_memory()).unwrap_or(i64::MAX));
+        self.copies.refresh_metrics();
         for state in self.subscriptions().await {
             let labels = [state.id.system.as_str(), state.id.agreement.as_str(), state.id.name.as_str()];
             self.metrics.backlog.with_label_values(&labels).set(i64::try_from(state.backlog).unwrap_or(i64::MAX));

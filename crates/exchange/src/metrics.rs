@@ -37,6 +37,14 @@ pub struct Metrics {
     pub subscriptions_ended: IntCounterVec,
     /// Exchange ids in memory.
     pub index_ids: IntGauge,
+    /// Records in current copies, by dataset and stage.
+    pub copy_records: IntGaugeVec,
+    /// Log entries that are not in a current copy yet.
+    pub copy_lag: IntGaugeVec,
+    /// Whether a current copy answers.
+    pub copy_ready: IntGaugeVec,
+    /// Current copies made, by cause.
+    pub copy_rebuilds: IntCounterVec,
 }
 
 impl Metrics {
@@ -108,6 +116,26 @@ impl Metrics {
                 "ldop_subscriptions_ended_total",
                 "Subscription streams ended by the hub, by reason.",
                 &["reason"],
+            )?,
+            copy_records: gauges(
+                "ldop_copy_records",
+                "Records in the current copy of a dataset and stage.",
+                &["dataset", "stage"],
+            )?,
+            copy_lag: gauges(
+                "ldop_copy_lag_records",
+                "Log entries that are not in the current copy yet.",
+                &["dataset", "stage"],
+            )?,
+            copy_ready: gauges(
+                "ldop_copy_ready",
+                "Whether the current copy answers: 1, or 0 while it is made.",
+                &["dataset", "stage"],
+            )?,
+            copy_rebuilds: counters(
+                "ldop_copy_rebuilds_total",
+                "Current copies made from the log, by cause.",
+                &["dataset", "stage", "cause"],
             )?,
             index_ids: gauge("ldop_exchange_index_ids", "Exchange ids held in memory.")?,
         })

@@ -18,6 +18,7 @@ use ldop_control::{Control, Options};
 use ldop_definitions::References;
 use ldop_exchange::{
     Config, Exchange,
+    copy::CopyKey,
     header::{self, dataset_topic},
     metrics::Metrics,
     publish::{self, Incoming, NoSuchTime, Publisher, Receipt, Refusal, Status, Verdict},
@@ -34,6 +35,8 @@ use ldop_types::{AgreementId, DatasetName, ExchangeId, Reason, Rule, Stage, Subs
 
 #[path = "road/codes.rs"]
 mod codes;
+#[path = "road/copy.rs"]
+mod copy;
 #[path = "road/views.rs"]
 mod views;
 #[path = "road/wire_format.rs"]
@@ -52,6 +55,10 @@ fn log(dir: &Path) -> Arc<dyn MessageLog> {
 }
 
 async fn node(log: Arc<dyn MessageLog>, dir: &Path) -> Arc<Exchange> {
+    node_with(log, dir, None).await
+}
+
+async fn node_with(log: Arc<dyn MessageLog>, dir: &Path, copy_key: Option<CopyKey>) -> Arc<Exchange> {
     let options = Options { dir: dir.to_owned(), node_id: rand_id(), deadline: SOON };
     let node_id = options.node_id;
     std::fs::create_dir_all(dir).expect("folder");
@@ -65,6 +72,7 @@ async fn node(log: Arc<dyn MessageLog>, dir: &Path) -> Arc<Exchange> {
         idempotency_window: Duration::from_secs(7 * 86_400),
         append_deadline: SOON,
         rebuild_index: false,
+        copy_key,
     };
     Exchange::open(log, control, Node { id: node_id, epoch }, config, metrics).await.expect("open exchange")
 }

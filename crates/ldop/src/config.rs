@@ -31,6 +31,8 @@ pub struct Config {
     pub registry: Registry,
     /// `[log]`
     pub log: LogEngine,
+    /// `[current_copy]`
+    pub current_copy: CurrentCopy,
     /// `[limits]`
     pub limits: Limits,
     /// `[drain]`
@@ -62,6 +64,14 @@ pub struct Listen {
 pub struct Registry {
     /// TOML file with names and secrets of clients that have no certificate; `ldop registry credential` makes entries.
     pub credentials: Option<PathBuf>,
+}
+
+/// `[current_copy]`: the latest record of each key, kept for look-ups.
+#[derive(Debug, Clone, Default)]
+pub struct CurrentCopy {
+    /// File with 32 random bytes, hexadecimal or base64, to encrypt copies of personal data with. Default: none, and such
+    /// datasets have no copy.
+    pub key_file: Option<PathBuf>,
 }
 
 /// `[tls]`: who the hub is and whom it trusts.

@@ -9,7 +9,12 @@ use std::{
 };
 
 use ldop_control::{Control, ControlError, Options};
-use ldop_exchange::{Exchange, metrics::Metrics, writer::Node};
+use ldop_exchange::{
+    Exchange,
+    copy::{CopyKey, KeyFileError},
+    metrics::Metrics,
+    writer::Node,
+};
 use ldop_gateway::{Gateway, StartError};
 use ldop_log::{MessageLog, embedded, kafka};
 use prometheus::Registry;
@@ -66,6 +71,14 @@ pub enum ServeError {
     /// Two metrics have one name: a bug of ours.
     #[error("metrics")]
     Metrics(#[from] prometheus::Error),
+    /// The key of current copies.
+    #[error("current_copy.key_file {path}")]
+    CopyKey {
+        /// The file.
+        path: String,
+        /// Cause.
+        source: KeyFileError,
+    },
     /// The runtime or a signal handler.
     #[error("start")]
     Runtime(#[source] io::Error),
@@ -104,6 +117,7 @@ impl ServeError {
             | Self::Embedded(embedded::OpenError::Config { .. } | embedded::OpenError::NetworkFileSystem { .. })
             | Self::Kafka(kafka::OpenError::Config { .. } | kafka::OpenError::Refused { .. }) => Exit::Configuration,
             Self::DataDir { .. }
+            | Self::CopyKey { .. }
             | Self::ReadyFile { .. }
             | Self::Damaged(_)
             | Self::Control(ControlError::Forgotten { .. })
@@ -139,6 +153,10 @@ async fn serve(config: &Config, ready_file: Option<&Path>, accept_loss: bool) ->
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
     let _lock = lock(&config.node.data_dir)?;
+    let read_key = |path: &PathBuf| {
+        CopyKey::read(path).map_err(|source| ServeError::CopyKey { path: path.display().to_string(), source })
+    };
+    let copy_key = config.current_copy.key_file.as_ref().map(read_key).transpose()?;
     let node_id: [u8; 16] = rand::random();
 
     let log = open_log(config, accept_loss).await?;
@@ -159,6 +177,7 @@ async fn serve(config: &Config, ready_file: Option<&Path>, accept_loss: bool) ->
             idempotency_window: config.limits.idempotency_window,
             append_deadline: APPEND_DEADLINE,
             rebuild_index: accept_loss,
+            copy_key,
         },
         Arc::new(Metrics::new(&registry)?),
     )

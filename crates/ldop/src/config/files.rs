@@ -3,6 +3,7 @@
 use std::{fs, path::Path, time::SystemTime};
 
 use ldop_definitions::reading::{Place, Problem, Problems};
+use ldop_exchange::copy::CopyKey;
 
 use super::{Config, KafkaLog, LogEngine, Tls};
 
@@ -13,6 +14,12 @@ pub(super) fn check(config: &Config, file: &Path) -> Vec<Problem> {
     checker.tls(&config.tls);
     if let Some(credentials) = &config.registry.credentials {
         checker.credentials(credentials);
+    }
+    if let Some(path) = &config.current_copy.key_file
+        && let Err(wrong) = CopyKey::read(path)
+    {
+        let expected = "a file for the hub alone (mode 0600 or 0640) with 32 random bytes in hexadecimal or base64";
+        checker.problem("current_copy.key_file", format!("{} {wrong}", path.display()), expected);
     }
     if let LogEngine::Kafka(kafka) = &config.log {
         checker.kafka(kafka);

@@ -10,8 +10,8 @@ use std::{
 use ldop_definitions::reading::{Table, duration, in_range, size, text, unsigned};
 
 use super::{
-    ClientSection, Config, Drain, EmbeddedLog, KafkaCompression, KafkaLog, KafkaSasl, KafkaSecurity, Limits, Listen,
-    LogEngine, LogFormat, LogLevel, Logging, Node, Registry, Tls,
+    ClientSection, Config, CurrentCopy, Drain, EmbeddedLog, KafkaCompression, KafkaLog, KafkaSasl, KafkaSecurity,
+    Limits, Listen, LogEngine, LogFormat, LogLevel, Logging, Node, Registry, Tls,
 };
 
 const KIB: u64 = 1 << 10;
@@ -53,10 +53,11 @@ pub(super) fn hub(root: &Table<'_>, folder: &Path) -> Option<Config> {
     let tls = tls(root.table("tls"), folder);
     let registry = registry(root.table("registry"), folder);
     let log = log(root.table("log"), folder);
+    let current_copy = current_copy(root.table("current_copy"), folder);
     let limits = limits(root.table("limits"));
     let drain = drain(root.table("drain"));
     let logging = logging(root.table("logging"));
-    Some(Config { node: node?, listen, tls: tls?, registry, log: log?, limits, drain, logging })
+    Some(Config { node: node?, listen, tls: tls?, registry, log: log?, current_copy, limits, drain, logging })
 }
 
 fn node(table: Table<'_>, folder: &Path) -> Option<Node> {
@@ -98,6 +99,12 @@ fn registry(table: Table<'_>, folder: &Path) -> Registry {
         table.optional("credentials", "a TOML file, such as \"registry-credentials.toml\"", path_in(folder));
     table.finish();
     Registry { credentials }
+}
+
+fn current_copy(table: Table<'_>, folder: &Path) -> CurrentCopy {
+    let key_file = table.optional("key_file", "a file, such as \"copies.key\"", path_in(folder));
+    table.finish();
+    CurrentCopy { key_file }
 }
 
 fn log(table: Table<'_>, folder: &Path) -> Option<LogEngine> {
