@@ -9,11 +9,13 @@
 //! - [`corpus`], [`load`], [`world`], [`clock`]: records, the load on the hub, the hub, processor time and memory.
 //! - [`bare_kafka`], [`bare_sqlite`], [`bare_check`]: what the hub is measured against.
 //! - [`road`], [`single`], [`large`], [`registry`]: bulk, reading, single calls; large states; the schema registry.
+//! - [`copy`]: making a current copy.
 
 mod bare_check;
 mod bare_kafka;
 mod bare_sqlite;
 mod clock;
+mod copy;
 mod corpus;
 mod large;
 mod load;
@@ -55,6 +57,9 @@ fn main() -> anyhow::Result<()> {
         let files = files.try_into().map_err(|_| anyhow::anyhow!("the bare server wants four files"))?;
         return runtime.block_on(registry::serve_bytes(files));
     }
+    if std::env::args_os().nth(1).is_some_and(|first| first == copy::COMMAND) {
+        return runtime.block_on(copy::child(&files));
+    }
     let settings = Settings::parse();
     runtime.block_on(measure(&settings))
 }
@@ -92,6 +97,9 @@ async fn measure(settings: &Settings) -> anyhow::Result<()> {
         let (dir, program) = (folder.path().to_owned(), program.clone());
         let measures = registry::RegistryMeasures { settings, program, dir, definitions: &definitions };
         rows.extend(measures.measure().await?);
+    }
+    if settings.wants(Measure::Copy) {
+        rows.extend(copy::measure(settings, folder.path(), &definitions).await?);
     }
     let dir = folder.path().to_owned();
     let large = Large { settings, program, dir, corpus: &corpus, definitions: &definitions };

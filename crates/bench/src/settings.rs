@@ -22,6 +22,9 @@ pub struct Settings {
     /// Records of one round of bulk publishing; default 120,000, with --long 300,000.
     #[arg(long, value_name = "N")]
     pub records: Option<usize>,
+    /// Records of a current copy; default 360,000, with --long 3,600,000.
+    #[arg(long, value_name = "N")]
+    pub copy_records: Option<usize>,
     /// Rounds of each comparison; the median counts; default 5, with --long 9.
     #[arg(long, value_name = "N")]
     pub rounds: Option<usize>,
@@ -53,6 +56,8 @@ pub enum Measure {
     Registry,
     /// 10 to 1,000 datasets; an empty log to a large backlog.
     Growth,
+    /// Making a current copy against reading the log.
+    Copy,
 }
 
 impl Settings {
