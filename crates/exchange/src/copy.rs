@@ -7,16 +7,18 @@
 //!
 //! - [`seal`]: how records are named and sealed in a file; encryption where the dataset holds personal data.
 //! - [`tally`]: how a record that is *not* found is known not to be there.
+//! - [`runs`]: sorting names while a file is made.
 //! - [`file`], [`store`]: what a file says of itself; making, opening, writing and reading one.
 //! - [`follow`]: the task that follows the log for one copy.
 //!
 //! A file is read as a whole when it is opened, every seal and every sum; from then on what an answer rests on is checked with
 //! each answer. Memory does not grow with records: 1 MiB for each copy, up to 4 connections that read with 2 MiB each and one
-//! that writes with 4 MiB, one chunk of 256 KiB for each partition; and for the one copy at a time that is being made, 96 MiB and
-//! three chunks of 1 MiB.
+//! that writes with 4 MiB, one chunk of 256 KiB for each partition; and for the one copy at a time that is being made, 16 MiB,
+//! 36 MiB for its names, as much for those of secondary keys, one bit for each record, and six chunks of 1 MiB.
 
 mod file;
 mod follow;
+mod runs;
 mod seal;
 mod store;
 mod tally;

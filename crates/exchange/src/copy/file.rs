@@ -15,7 +15,7 @@ pub(super) const SCHEMA: &str = "
         place INTEGER NOT NULL,   -- offset << 6 | partition
         body BLOB NOT NULL        -- sealed
     );
-    CREATE UNIQUE INDEX rows_name ON rows(name);
+    CREATE TABLE names(name BLOB PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE secondary(name BLOB NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY(name, seq)) WITHOUT ROWID;
 ";
 pub(super) const IDENTITY: i64 = 0;

@@ -35,7 +35,7 @@ const UPDATE_COST: u64 = 8;
 const CHUNK_BYTES: usize = 256 << 10;
 /// Bytes read at once while a file is made.
 const MAKING_CHUNK_BYTES: usize = 1 << 20;
-/// Chunks read and not put in yet, while a file is made.
+/// Chunks that wait to be sealed, and to be put in, while a file is made.
 const CHUNKS_AHEAD: usize = 2;
 /// How long a read waits at the end of a partition: how old a copy says it is while nothing comes.
 const WAIT_AT_END: Duration = Duration::from_secs(1);
@@ -228,7 +228,7 @@ impl Follower {
                 }
             }
             remove(&name)?;
-            Ok((Making::begin(unfinished, identity, key.as_ref(), many, partitions)?, name))
+            Ok((Making::begin(unfinished, &identity, key.as_ref(), many, partitions)?, name))
         });
         let (making, name) = begun.await?;
         let (store, times) = self.fill(making, name).await?;
@@ -241,22 +241,35 @@ impl Follower {
         Ok(Arc::new(store))
     }
 
-    /// Reads every partition to its end and puts in what counts; one thread reads the log, another one writes the file.
+    /// Reads every partition to its end and puts in what counts; one thread reads the log, one seals, one writes the file.
     async fn fill(&mut self, mut making: Making, name: PathBuf) -> Result<(Store, Vec<TimestampMs>), End> {
-        let (chunks, mut to_put) = mpsc::channel::<(u32, Vec<Entry>, Offset)>(CHUNKS_AHEAD);
+        let (chunks, mut to_seal) = mpsc::channel::<(u32, Vec<Entry>, Offset)>(CHUNKS_AHEAD);
         let (copy, record_bytes) = (Arc::clone(&self.copy), self.copies.record_bytes);
-        let putting: JoinHandle<Result<Making, Fault>> = spawn_blocking(move || {
-            let mut reader = Reader::new(&copy.plan, record_bytes);
+        let sealer = Arc::clone(&making.sealer);
+        let (batches, mut to_write) = mpsc::channel::<(u32, Batch, Followed)>(CHUNKS_AHEAD);
+        let sealing: JoinHandle<Result<(), Fault>> = spawn_blocking(move || {
+            let mut reader = Reader::new(&copy.plan, record_bytes, true);
             let mut stands = vec![Followed::default(); copy.plan.partitions as usize];
-            while let Some((index, entries, next)) = to_put.blocking_recv() {
+            while let Some((index, entries, next)) = to_seal.blocking_recv() {
                 let followed = &mut stands[index as usize];
-                let batch = reader.batch(&making.sealer, index, &entries, followed)?;
+                let batch = reader.batch(&sealer, index, &entries, followed)?;
                 followed.next = next;
-                making.put(&batch, index, *followed)?;
+                if batches.blocking_send((index, batch, *followed)).is_err() {
+                    break; // the writing has failed and says why
+                }
+            }
+            Ok(())
+        });
+        let putting: JoinHandle<Result<Making, Fault>> = spawn_blocking(move || {
+            while let Some((index, batch, followed)) = to_write.blocking_recv() {
+                making.put(&batch, index, followed)?;
             }
             Ok(making)
         });
         let read = self.read_all(chunks).await;
+        if let Err(fault) = sealing.await.unwrap_or_else(|error| Err(Fault::Passing(error.to_string()))) {
+            return Err(fault.into());
+        }
         let put = match putting.await {
             Ok(put) => put?,
             Err(error) => return Err(Fault::Passing(error.to_string()).into()),
@@ -312,7 +325,7 @@ impl Follower {
         for (index, stands) in (0..).zip(&stands) {
             reads.push(self.read(index, stands.next, Duration::ZERO));
         }
-        let mut reader = Reader::new(&self.copy.plan, self.copies.record_bytes);
+        let mut reader = Reader::new(&self.copy.plan, self.copies.record_bytes, false);
         let copy = Arc::clone(&self.copy);
         loop {
             if let Some((cause, found)) = copy.spoilt.lock().take() {
@@ -451,13 +464,15 @@ struct Reader {
     parser: Parser,
     secondary: Vec<Vec<String>>,
     keys: Vec<Option<Vec<u8>>>,
+    /// Keeps every record of a key, not only the last of a batch.
+    is_all: bool,
 }
 
 impl Reader {
-    fn new(plan: &Plan, record_bytes: usize) -> Self {
+    fn new(plan: &Plan, record_bytes: usize, is_all: bool) -> Self {
         let limits = Limits { bytes: record_bytes, ..Limits::DEFAULT };
         let keys = vec![None; plan.secondary.len()];
-        Self { parser: Parser::new(limits), secondary: plan.secondary.clone(), keys }
+        Self { parser: Parser::new(limits), secondary: plan.secondary.clone(), keys, is_all }
     }
 
     /// What counts of some entries; `followed` takes over what they say of who reigns.
@@ -470,7 +485,7 @@ impl Reader {
     ) -> Result<Batch, Fault> {
         let mut reign = Reign { epoch: followed.epoch };
         let bytes = entries.iter().map(|entry| entry.value.as_ref().map_or(0, |value| value.len()) + 96).sum();
-        let mut batch = Batch::with_room(entries.len(), bytes);
+        let mut batch = Batch::with_room(entries.len(), bytes, self.is_all);
         for entry in entries {
             let stamp = match header::stamp(entry) {
                 Ok(stamp) => stamp,

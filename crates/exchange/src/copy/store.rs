@@ -9,11 +9,13 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry as Slot},
-    fs::{self, File},
-    io,
+    fs, io,
     ops::Range,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -24,14 +26,15 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, OptionalExtens
 use super::{
     Cause, Found,
     file::{APPLICATION, Followed, IDENTITY, Identity, LAYOUT, PROGRESS, Progress, SCHEMA, of_place},
+    runs::Runs,
     seal::{CopyKey, Name, Salt, Sealer},
     tally::{Tally, Total, bounds, weight},
 };
 
 /// Bytes of a page.
 const PAGE_BYTES: i64 = 8 << 10;
-/// Page cache of the connection that makes a file: holds the hot part of the index of names.
-const MAKING_CACHE: usize = 96 << 20;
+/// Page cache of the connection that makes a file; everything is written in order.
+const MAKING_CACHE: usize = 16 << 20;
 /// Page cache of the connection that follows.
 const WRITING_CACHE: usize = 4 << 20;
 /// Page cache of each connection that reads.
@@ -103,24 +106,24 @@ pub(super) struct Given<'r> {
     pub(super) payload: &'r [u8],
 }
 
-/// Changes of one partition, the last one of each key. Bodies are sealed when they are put in.
-#[derive(Default)]
+/// Changes of one partition: the last one of each key, or all where a file is made. Bodies are sealed when they are put in.
 pub(super) struct Batch {
     bodies: Vec<u8>,
     /// Names of secondary keys, as many for each change as there are.
     secondary: Vec<Name>,
     changes: Vec<Change>,
-    latest: HashMap<Name, usize>,
+    /// The change of each key; none where all are kept.
+    latest: Option<HashMap<Name, usize>>,
 }
 
 impl Batch {
-    /// Room for records of this many bytes.
-    pub(super) fn with_room(records: usize, bytes: usize) -> Self {
+    /// Room for records of this many bytes; of several of one key the last one is kept, or all.
+    pub(super) fn with_room(records: usize, bytes: usize, is_all: bool) -> Self {
         Self {
             bodies: Vec::with_capacity(bytes),
             secondary: Vec::new(),
             changes: Vec::with_capacity(records),
-            latest: HashMap::with_capacity(records),
+            latest: (!is_all).then(|| HashMap::with_capacity(records)),
         }
     }
 
@@ -152,7 +155,8 @@ impl Batch {
             start..self.bodies.len()
         });
         let change = Change { name, place, body };
-        match self.latest.entry(name) {
+        let Some(latest) = &mut self.latest else { return self.changes.push(change) };
+        match latest.entry(name) {
             Slot::Vacant(slot) => {
                 slot.insert(self.changes.len());
                 self.changes.push(change);
@@ -235,21 +239,25 @@ enum Counted {
     NoSecondary(Name, i64),
 }
 
-/// A file that is being made.
+/// A file that is being made: rows in the order of the log, then what leads to them in its own order.
 pub(super) struct Making {
     conn: Connection,
     path: PathBuf,
     many: usize,
-    pub(super) sealer: Sealer,
-    tallies: Tallies,
-    counted: Vec<Counted>,
+    pub(super) sealer: Arc<Sealer>,
+    progress: Progress,
+    /// Names and twice the row, or one more where the record was deleted.
+    names: Runs,
+    secondary: Runs,
+    /// The last row.
+    seq: u64,
 }
 
 impl Making {
     /// Begins a file at `path`, for so many secondary keys and partitions.
     pub(super) fn begin(
         path: PathBuf,
-        identity: Identity,
+        identity: &Identity,
         key: Option<&CopyKey>,
         many: usize,
         partitions: u32,
@@ -268,41 +276,112 @@ impl Making {
         conn.execute_batch("BEGIN")?;
         conn.execute_batch(SCHEMA)?;
         conn.execute("INSERT INTO meta VALUES (?1, ?2)", params![IDENTITY, identity.encode(&salt)])?;
-        let sealer = Sealer::new(key, &salt, &identity.topic);
+        let sealer = Arc::new(Sealer::new(key, &salt, &identity.topic));
         let progress = Progress { partitions: vec![Followed::default(); partitions as usize], ..Progress::default() };
-        let tallies = Tallies { progress, rows: Tally::new(), secondary: Tally::new() };
-        Ok(Self { conn, path, many, sealer, tallies, counted: Vec::new() })
+        let (names, secondary) = (Runs::new(&path.with_extension("run")), Runs::new(&path.with_extension("run")));
+        Ok(Self { conn, path, many, sealer, progress, names, secondary, seq: 0 })
     }
 
-    /// Puts a batch in.
+    /// Puts a batch in, of which all changes were kept.
     pub(super) fn put(&mut self, batch: &Batch, partition: u32, followed: Followed) -> Result<(), Fault> {
-        write(&self.conn, &self.sealer, self.many, batch, &mut self.counted)?;
-        count(&mut self.tallies, &mut self.counted);
-        self.tallies.progress.partitions[partition as usize] = followed;
+        let mut insert =
+            self.conn.prepare_cached("INSERT INTO rows(seq, name, place, body) VALUES (?1, ?2, ?3, ?4)")?;
+        for (at, Change { name, place, body }) in batch.changes.iter().enumerate() {
+            self.seq += 1;
+            let Some(body) = body else {
+                self.names.push((*name, self.seq << 1 | 1))?;
+                continue;
+            };
+            insert.execute(params![self.seq as i64, name, place, &batch.bodies[body.clone()]])?;
+            self.names.push((*name, self.seq << 1))?;
+            for secondary in &batch.secondary[at * self.many..(at + 1) * self.many] {
+                if *secondary != NO_NAME {
+                    self.secondary.push((*secondary, self.seq))?;
+                }
+            }
+        }
+        self.progress.partitions[partition as usize] = followed;
         Ok(())
     }
 
-    /// Makes the file durable under its name and opens it.
+    /// Makes the file whole and opens it under its name. It is not made durable: whoever opens it after a power cut reads all
+    /// of it anyway.
     pub(super) fn finish(self, name: PathBuf) -> Result<Store, Fault> {
-        let Self { conn, path, many, sealer, tallies, counted: _ } = self;
+        let Self { conn, path, many, sealer, progress, names, secondary, seq } = self;
+        let mut tallies = Tallies { progress, rows: Tally::new(), secondary: Tally::new() };
+        let gone = lead_to_rows(&conn, names, seq, &mut tallies)?;
+        lead_to_secondary(&conn, secondary, &gone, &mut tallies)?;
+        remove_rows(&conn, &gone)?;
         conn.execute("INSERT INTO meta VALUES (?1, ?2)", params![PROGRESS, tallies.progress.encode()])?;
         conn.execute_batch("COMMIT")?;
+        conn.flush_prepared_statement_cache();
         conn.close().map_err(|(_, error)| error)?;
-        File::open(&path)?.sync_all()?;
         fs::rename(&path, &name)?;
-        if let Some(folder) = name.parent() {
-            File::open(folder)?.sync_all()?;
-        }
         let conn = connect(&name)?;
         Store::start(name, many, sealer, conn, tallies)
     }
+}
+
+/// Rows that another one has taken the place of, one bit for each.
+struct Gone(Vec<u64>);
+
+impl Gone {
+    fn set(&mut self, seq: u64) {
+        self.0[(seq / 64) as usize] |= 1 << (seq % 64);
+    }
+
+    fn has(&self, seq: u64) -> bool {
+        self.0[(seq / 64) as usize] & 1 << (seq % 64) != 0
+    }
+}
+
+/// Fills the names with the latest row of each; gives the other rows.
+fn lead_to_rows(conn: &Connection, names: Runs, last: u64, tallies: &mut Tallies) -> Result<Gone, Fault> {
+    let mut gone = Gone(vec![0; (last / 64 + 1) as usize]);
+    let mut insert = conn.prepare("INSERT INTO names(name, seq) VALUES (?1, ?2)")?;
+    let mut sorted = names.sorted()?;
+    let mut next = sorted.next()?;
+    while let Some((name, value)) = next {
+        next = sorted.next()?;
+        let (seq, is_deleted) = (value >> 1, value & 1 == 1);
+        let is_latest = next.is_none_or(|(following, _)| following != name);
+        if is_latest && !is_deleted {
+            insert.execute(params![name, seq as i64])?;
+            tallies.row(&name, seq as i64);
+        } else if !is_deleted {
+            gone.set(seq);
+        }
+    }
+    Ok(gone)
+}
+
+fn lead_to_secondary(conn: &Connection, secondary: Runs, gone: &Gone, tallies: &mut Tallies) -> Result<(), Fault> {
+    let mut insert = conn.prepare("INSERT INTO secondary(name, seq) VALUES (?1, ?2)")?;
+    let mut sorted = secondary.sorted()?;
+    while let Some((name, seq)) = sorted.next()? {
+        if !gone.has(seq) {
+            insert.execute(params![name, seq as i64])?;
+            tallies.secondary(&name, seq as i64);
+        }
+    }
+    Ok(())
+}
+
+fn remove_rows(conn: &Connection, gone: &Gone) -> Result<(), Fault> {
+    let mut delete = conn.prepare("DELETE FROM rows WHERE seq = ?1")?;
+    for (at, bits) in (0_u64..).zip(&gone.0).filter(|(_, bits)| **bits != 0) {
+        for seq in (at * 64..(at + 1) * 64).filter(|seq| bits & 1 << (seq % 64) != 0) {
+            delete.execute([seq as i64])?;
+        }
+    }
+    Ok(())
 }
 
 /// A file that is followed and read.
 pub(super) struct Store {
     path: PathBuf,
     many: usize,
-    pub(super) sealer: Sealer,
+    pub(super) sealer: Arc<Sealer>,
     writer: Mutex<(Connection, Vec<Counted>)>,
     readers: Mutex<Vec<Connection>>,
     tallies: RwLock<Tallies>,
@@ -344,7 +423,7 @@ impl Store {
             return Err(Fault::Spoilt(Cause::Definition, "made for another definition or with another key".into()));
         }
         let stored = progress(&conn)?;
-        let sealer = Sealer::new(key, &salt, &identity.topic);
+        let sealer = Arc::new(Sealer::new(key, &salt, &identity.topic));
         let mut tallies = Tallies { progress: Progress::default(), rows: Tally::new(), secondary: Tally::new() };
         let in_rows = look_at_rows(&conn, &sealer, many, &mut tallies, go_on)?;
         look_at_secondary(&conn, &mut tallies, go_on)?;
@@ -359,7 +438,7 @@ impl Store {
     fn start(
         path: PathBuf,
         many: usize,
-        sealer: Sealer,
+        sealer: Arc<Sealer>,
         conn: Connection,
         mut tallies: Tallies,
     ) -> Result<Self, Fault> {
@@ -445,7 +524,9 @@ impl Store {
                 self.state(conn, |tallies| names.iter().map(|n| tallies.rows.of(n)).collect::<Vec<_>>())?;
             let mut found = Vec::with_capacity(names.len());
             {
-                let mut one = transaction.prepare_cached("SELECT place, body FROM rows WHERE name = ?1")?;
+                let mut one = transaction.prepare_cached(
+                    "SELECT rows.place, rows.body FROM names JOIN rows ON rows.seq = names.seq WHERE names.name = ?1",
+                )?;
                 for (name, sum) in names.iter().zip(known) {
                     let row = one
                         .query_row([name], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
@@ -454,8 +535,10 @@ impl Store {
                         Some((place, body)) => Some(self.record(name, place, body, None)?),
                         None => {
                             let mut all = transaction
-                                .prepare_cached("SELECT name, seq FROM rows WHERE name BETWEEN ?1 AND ?2")?;
-                            check_bucket(&mut all, name, sum)?;
+                                .prepare_cached("SELECT name, seq FROM names WHERE name BETWEEN ?1 AND ?2")?;
+                            if !check_bucket(&mut all, name, sum)?.is_empty() {
+                                return Err(damaged("a row that is known is not there"));
+                            }
                             None
                         }
                     });
@@ -638,18 +721,22 @@ fn write(
     batch: &Batch,
     counted: &mut Vec<Counted>,
 ) -> Result<(), Fault> {
-    let mut insert = conn.prepare_cached("INSERT OR IGNORE INTO rows(name, place, body) VALUES (?1, ?2, ?3)")?;
-    let mut find = conn.prepare_cached("SELECT seq, place, body FROM rows WHERE name = ?1")?;
+    let mut find = conn.prepare_cached("SELECT seq FROM names WHERE name = ?1")?;
+    let mut known = conn.prepare_cached("SELECT place, body FROM rows WHERE seq = ?1")?;
+    let mut insert = conn.prepare_cached("INSERT INTO rows(name, place, body) VALUES (?1, ?2, ?3)")?;
+    let mut lead = conn.prepare_cached("INSERT INTO names(name, seq) VALUES (?1, ?2)")?;
+    let mut forget = conn.prepare_cached("DELETE FROM names WHERE name = ?1")?;
     let mut update = conn.prepare_cached("UPDATE rows SET place = ?2, body = ?3 WHERE seq = ?1")?;
     let mut delete = conn.prepare_cached("DELETE FROM rows WHERE seq = ?1")?;
     let mut connect = conn.prepare_cached("INSERT INTO secondary(name, seq) VALUES (?1, ?2)")?;
     let mut part = conn.prepare_cached("DELETE FROM secondary WHERE name = ?1 AND seq = ?2")?;
     for (at, change) in batch.changes.iter().enumerate() {
         let Change { name, place, body } = change;
-        if let Some(body) = body
-            && insert.execute(params![name, place, &batch.bodies[body.clone()]])? == 1
-        {
+        let Some(seq) = find.query_row([name], |row| row.get::<_, i64>(0)).optional()? else {
+            let Some(body) = body else { continue }; // deleted, and was not there
+            insert.execute(params![name, place, &batch.bodies[body.clone()]])?;
             let seq = conn.last_insert_rowid();
+            lead.execute(params![name, seq])?;
             counted.push(Counted::Row(*name, seq));
             for secondary in &batch.secondary[at * many..(at + 1) * many] {
                 if *secondary != NO_NAME {
@@ -658,11 +745,10 @@ fn write(
                 }
             }
             continue;
-        }
-        let row =
-            |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, Vec<u8>>(2)?));
-        let Some((seq, old_place, mut old)) = find.query_row([name], row).optional()? else {
-            continue; // deleted, and was not there
+        };
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?));
+        let Some((old_place, mut old)) = known.query_row([seq], row).optional()? else {
+            return Err(damaged("a row that is known is not there"));
         };
         let old = sealer.open(name, old_place, &mut old).and_then(|body| take_apart(body, many));
         let Some(Body { secondary: before, .. }) = old else { return Err(damaged("a row was altered")) };
@@ -681,6 +767,7 @@ fn write(
             Some(body) => update.execute(params![seq, place, &batch.bodies[body.clone()]])?,
             None => {
                 counted.push(Counted::NoRow(*name, seq));
+                forget.execute([name])?;
                 delete.execute([seq])?
             }
         };
@@ -710,7 +797,7 @@ fn look_at_rows(
     tallies: &mut Tallies,
     go_on: &dyn Fn() -> bool,
 ) -> Result<Total, Fault> {
-    let mut statement = conn.prepare("SELECT seq, name, place, body FROM rows NOT INDEXED")?;
+    let mut statement = conn.prepare("SELECT seq, name, place, body FROM rows")?;
     let mut rows = statement.query([])?;
     let (mut secondary, mut looked) = (Total::default(), 0_u64);
     let mut opened = Vec::new();
@@ -736,7 +823,7 @@ fn look_at_rows(
 
 /// Reads the index of names, which must lead to the same rows.
 fn look_at_names(conn: &Connection, rows: Total, go_on: &dyn Fn() -> bool) -> Result<(), Fault> {
-    let mut statement = conn.prepare("SELECT name, seq FROM rows INDEXED BY rows_name")?;
+    let mut statement = conn.prepare("SELECT name, seq FROM names")?;
     let mut found = statement.query([])?;
     let mut total = Total::default();
     while let Some(row) = found.next()? {

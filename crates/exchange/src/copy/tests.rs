@@ -17,8 +17,13 @@ fn identity() -> Identity {
 }
 
 /// Puts changes of keys in: an owner and a note, or nothing.
-fn batch(sealer: &seal::Sealer, from: u64, changes: &[(String, Option<(String, String)>)]) -> (Batch, Followed) {
-    let mut batch = Batch::default();
+fn batch(
+    sealer: &seal::Sealer,
+    is_all: bool,
+    from: u64,
+    changes: &[(String, Option<(String, String)>)],
+) -> (Batch, Followed) {
+    let mut batch = Batch::with_room(0, 0, is_all);
     for (offset, (key, change)) in (from..).zip(changes) {
         let name = sealer.name(0, key.as_bytes());
         let payload = change.as_ref().map(|(owner, note)| format!("{owner}|{note}"));
@@ -52,9 +57,9 @@ fn apply(records: &mut Records, changes: &[(String, Option<(String, String)>)]) 
 }
 
 fn made(dir: &Path, key: Option<&CopyKey>, changes: &[(String, Option<(String, String)>)]) -> Store {
-    let mut making = Making::begin(dir.join("making"), identity(), key, 1, 1).expect("begun");
+    let mut making = Making::begin(dir.join("making"), &identity(), key, 1, 1).expect("begun");
     for (at, some) in changes.chunks(100).enumerate() {
-        let (batch, followed) = batch(&making.sealer, at as u64 * 100, some);
+        let (batch, followed) = batch(&making.sealer, true, at as u64 * 100, some);
         making.put(&batch, 0, followed).expect("put");
     }
     making.finish(dir.join("it.sqlite")).expect("finished")
@@ -117,7 +122,7 @@ fn what_was_put_in_is_found_by_key_and_by_secondary_key_also_after_it_was_change
         changes.push(("new".into(), Some(("owner 2".into(), "new again".into()))));
         changes.push(("never".into(), None));
         apply(&mut records, &changes);
-        let (batch, followed) = batch(&store.sealer, 500, &changes);
+        let (batch, followed) = batch(&store.sealer, false, 500, &changes);
         store.put(&batch, 0, followed).expect("put");
         assert!(check(&store, &records, 50));
         let path = store.path().to_owned();
@@ -221,7 +226,7 @@ fn files_that_are_deleted_or_exchanged_while_open_are_not_answered_from_nor_writ
         fs::write(&path, &good).expect("written");
         let store = open(&path, None).expect("good");
         assert!(check(&store, &records, 5));
-        let (batch, followed) = batch(&store.sealer, 600, &some(3));
+        let (batch, followed) = batch(&store.sealer, false, 600, &some(3));
         let wal = path.with_extension("sqlite-wal");
         match way {
             "deleted" => fs::remove_file(&path).expect("removed"),
@@ -259,7 +264,7 @@ fn a_crash_at_any_moment_leaves_a_state_that_was_with_its_position() {
         let mut changes: Vec<_> = some(200).into_iter().skip(round * 9).take(15).collect();
         changes[round].1 = None;
         changes[1].1 = Some((format!("owner {}", round % 3), "y".repeat(round * 300)));
-        let (batch, followed) = batch(&store.sealer, next, &changes);
+        let (batch, followed) = batch(&store.sealer, false, next, &changes);
         store.put(&batch, 0, followed).expect("put");
         apply(&mut records, &changes);
         next = followed.next;
@@ -287,7 +292,7 @@ fn nothing_of_a_record_is_in_the_files_of_a_copy_with_a_key() {
     let [_, key] = keys();
     let changes = vec![("034199000123".to_owned(), Some(("Nguyễn Thị Bí Mật".to_owned(), "Ở nhà".to_owned())))];
     let store = made(dir.path(), key.as_ref(), &changes);
-    let (batch, followed) = batch(&store.sealer, 1, &changes);
+    let (batch, followed) = batch(&store.sealer, false, 1, &changes);
     store.put(&batch, 0, followed).expect("put");
     let mut looked = 0;
     for entry in fs::read_dir(dir.path()).expect("listed") {
@@ -323,7 +328,7 @@ proptest! {
         let store = made(dir.path(), None, &first);
         let mut next = first.len() as u64;
         for changes in rest {
-            let (batch, followed) = batch(&store.sealer, next, changes);
+            let (batch, followed) = batch(&store.sealer, false, next, changes);
             store.put(&batch, 0, followed).expect("put");
             apply(&mut records, changes);
             next = followed.next;
