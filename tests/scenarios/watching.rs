@@ -64,6 +64,23 @@ async fn busy_hub() -> anyhow::Result<(World, Hub)> {
     let resource = Some(ldop_contract::control::v1::change::Resource::Agreement(agreement));
     world.apply(vec![ldop_contract::control::v1::Change { resource }]).await?;
     while subscriber.next().await.is_ok() {}
+    // And a current copy.
+    let mut dataset = {
+        let request = ldop_contract::catalog::v1::GetDatasetRequest { id: "communes".to_owned() };
+        world.operator().await?.catalog().get_dataset(request).await?.into_inner().dataset.context("dataset")?
+    };
+    dataset.current_copy = Some(ldop_contract::catalog::v1::CurrentCopy::default());
+    let resource = Some(ldop_contract::control::v1::change::Resource::Dataset(dataset));
+    world.apply(vec![ldop_contract::control::v1::Change { resource }]).await?;
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        let (_, metrics) = hub.get("/metrics").await?;
+        if metrics.contains(r#"ldop_copy_ready{dataset="communes",stage="live"} 1"#) {
+            break;
+        }
+        ensure!(std::time::Instant::now() < deadline, "no current copy:\n{metrics}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     Ok((world, hub))
 }
 

@@ -85,6 +85,34 @@ fn a_credential_is_shown_once_and_its_file_is_one_the_hub_takes() {
 }
 
 #[test]
+fn check_looks_at_the_key_file_of_current_copies() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("temporary folder");
+    exits(&ldop(folder.path(), &["init", "."]), 0);
+    let config = folder.path().join("ldop.toml");
+    let text = fs::read_to_string(&config).expect("made") + "\n[current_copy]\nkey_file = \"copies.key\"\n";
+    fs::write(&config, text).expect("written");
+    let file = folder.path().join("copies.key");
+    for (key, mode, code) in [
+        (Some("5a".repeat(32)), 0o600, 0),
+        (Some("5a".repeat(32)), 0o644, 78),
+        (Some("5a".into()), 0o600, 78),
+        (None, 0, 78),
+    ] {
+        match &key {
+            Some(key) => {
+                fs::write(&file, key).expect("written");
+                fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("set");
+            }
+            None => fs::remove_file(&file).expect("removed"),
+        }
+        let check = ldop(folder.path(), &["check"]);
+        exits(&check, code);
+        assert_eq!(out(&check).contains("current_copy.key_file"), code != 0, "{}", out(&check));
+    }
+}
+
+#[test]
 fn init_refuses_names_no_server_can_have() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let output = ldop(folder.path(), &["init", "x", "--server-name", "hub gialai"]);

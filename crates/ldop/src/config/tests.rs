@@ -17,6 +17,8 @@ bootstrap = ["kafka-1:9092", "[::1]:9092"]
 security = "sasl_ssl"
 user = "hub"
 password_file = "kafka.password"
+[current_copy]
+key_file = "copies.key"
 [limits]
 record_bytes = "2MiB"
 idempotency_window = "3d"
@@ -35,6 +37,7 @@ fn a_good_file_is_typed_and_its_paths_start_at_its_folder() {
     assert_eq!(config.node.data_dir, Path::new("etc/data"));
     assert_eq!(config.tls.cert, Path::new("/etc/ldop/server.crt"));
     assert_eq!(config.listen.ops.port(), 9443);
+    assert_eq!(config.current_copy.key_file.as_deref(), Some(Path::new("etc/copies.key")));
     assert_eq!(config.limits.record_bytes, 2 << 20);
     assert_eq!(config.limits.idempotency_window, Duration::from_secs(3 * 86_400));
     assert!(matches!(config.log, LogEngine::Embedded(EmbeddedLog { max_bytes: None })));
