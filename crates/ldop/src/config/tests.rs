@@ -17,13 +17,13 @@ bootstrap = ["kafka-1:9092", "[::1]:9092"]
 security = "sasl_ssl"
 user = "hub"
 password_file = "kafka.password"
-[current_copy]
-key_file = "copies.key"
 [limits]
 record_bytes = "2MiB"
 idempotency_window = "3d"
 [client]
 hub = "https://127.0.0.1:7443"
+[current_copy]
+key_file = "copies.key"
 "#;
 
 fn problems(text: &str) -> Vec<String> {
