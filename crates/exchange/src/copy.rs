@@ -5,11 +5,11 @@
 //! Whatever is wrong with a file - it is ahead of the log, of another log, layout or definition, damaged, deleted or exchanged
 //! under the running hub - the copy is **never answered from** again: it is discarded, told once in the log, and made anew.
 //!
-//! - [`seal`]: how records are named and sealed in a file; encryption where the dataset holds personal data.
-//! - [`tally`]: how a record that is *not* found is known not to be there.
-//! - [`runs`]: sorting names while a file is made.
-//! - [`file`], [`store`]: what a file says of itself; making, opening, writing and reading one.
-//! - [`follow`]: the task that follows the log for one copy.
+//! - `seal`: how records are named and sealed in a file; encryption where the dataset holds personal data.
+//! - `tally`: how a record that is *not* found is known not to be there.
+//! - `runs`: sorting names while a file is made.
+//! - `file`, `store`: what a file says of itself; making, opening, writing and reading one.
+//! - `follow`: the task that follows the log for one copy.
 //!
 //! A file is read as a whole when it is opened, every seal and every sum; from then on what an answer rests on is checked with
 //! each answer. Memory does not grow with records: 1 MiB for each copy, up to 4 connections that read with 2 MiB each and one
