@@ -54,15 +54,25 @@ impl Events {
     /// [`Reason::LogUnavailable`]. Some may be on the log all the same: an event may stand twice, never be missing.
     pub async fn append(&self, events: Vec<(Bytes, Kind)>) -> Result<Vec<Place>, Reason> {
         let now = TimestampMs::now();
+        let encode = |kind| ExchangeEvent { time_ms: now.0, kind: Some(kind) }.encode_to_vec().into();
+        self.append_encoded(events.into_iter().map(|(key, kind)| (key, encode(kind))).collect()).await
+    }
+
+    /// Appends events that have been kept elsewhere, as they were written there. Those with one key keep their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append).
+    pub async fn append_encoded(&self, events: Vec<(Bytes, Bytes)>) -> Result<Vec<Place>, Reason> {
+        let now = TimestampMs::now();
         let mut lanes: Vec<Vec<NewEntry>> = (0..PARTITIONS).map(|_| Vec::new()).collect();
         let mut order = Vec::with_capacity(events.len());
-        for (key, kind) in events {
+        for (key, value) in events {
             let lane = partition_of(&key, PARTITIONS);
-            let value = ExchangeEvent { time_ms: now.0, kind: Some(kind) }.encode_to_vec();
             order.push((lane, lanes[lane as usize].len()));
             lanes[lane as usize].push(NewEntry {
                 key: Some(key),
-                value: Some(Bytes::from(value)),
+                value: Some(value),
                 headers: Vec::new(),
                 timestamp: now,
             });

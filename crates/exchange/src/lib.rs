@@ -8,6 +8,7 @@
 //! - [`publish`]: admission, from bytes to verdicts.
 //! - [`subscribe`]: delivery of what agreements grant, through views of the schema registry.
 //! - [`secret`]: keys that are the hub's own.
+//! - [`look_up`]: single records by key, asked of whoever holds them, and accounted for before they are answered.
 //! - [`codes`]: how often codes of a list stand in records, for whoever changes the list.
 //! - [`copy`]: the latest record of each key, to answer look-ups from; derived, rebuilt from the log.
 //! - [`events`], [`cursors`]: accountable events and durable positions.
@@ -24,6 +25,7 @@ pub mod events;
 pub mod frame;
 pub mod header;
 pub mod index;
+pub mod look_up;
 pub mod metrics;
 pub mod publish;
 pub mod secret;
@@ -55,6 +57,7 @@ use crate::{
     cursors::{Cursors, SubscriptionId},
     events::Events,
     index::{Index, Position},
+    look_up::LookUps,
     metrics::Metrics,
     secret::Secret,
     subscribe::Start,
@@ -101,6 +104,14 @@ pub enum OpenError {
         /// Cause.
         source: io::Error,
     },
+    /// The folder of look-ups: their journal and secret.
+    #[error("look-up folder {path}")]
+    LookUps {
+        /// Path.
+        path: String,
+        /// Cause.
+        source: io::Error,
+    },
 }
 
 /// The exchange of one node.
@@ -117,6 +128,7 @@ pub struct Exchange {
     log: Arc<dyn MessageLog>,
     index: Arc<Index>,
     events: Arc<Events>,
+    look_ups: LookUps,
     shared: Arc<Shared>,
     secret: Secret,
     writers: Mutex<HashMap<(Stage, DatasetName), Arc<TopicWriter>>>,
@@ -154,6 +166,10 @@ impl Exchange {
         let deadline = config.append_deadline;
         let events = Arc::new(Events::open(Arc::clone(&log), Arc::clone(&index), deadline).await?);
         let cursors = Cursors::open(Arc::clone(&log), Arc::clone(&events), deadline).await?;
+        let look_ups = LookUps::open(&config.data_dir, Arc::clone(&events)).map_err(|source| OpenError::LookUps {
+            path: config.data_dir.join("look-ups").display().to_string(),
+            source,
+        })?;
         let shared = Arc::new(Shared {
             log: Arc::clone(&log),
             index: Arc::clone(&index),
@@ -181,6 +197,7 @@ impl Exchange {
             log,
             index,
             events,
+            look_ups,
             shared,
             secret,
             writers: Mutex::new(HashMap::new()),
@@ -286,6 +303,8 @@ impl Exchange {
     pub async fn refresh_metrics(&self) {
         self.metrics.index_ids.set(i64::try_from(self.index.in_memory()).unwrap_or(i64::MAX));
         self.copies.refresh_metrics();
+        let journal_bytes = i64::try_from(self.look_ups.journal_bytes()).unwrap_or(i64::MAX);
+        self.metrics.look_ups.journal_bytes.set(journal_bytes);
         for state in self.subscriptions().await {
             let labels = [state.id.system.as_str(), state.id.agreement.as_str(), state.id.name.as_str()];
             self.metrics.backlog.with_label_values(&labels).set(i64::try_from(state.backlog).unwrap_or(i64::MAX));
@@ -309,6 +328,7 @@ impl Exchange {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.look_ups.close().await;
         if let Err(error) = self.log.close(deadline).await {
             warn!(%error, "log not closed in time");
         }

@@ -45,6 +45,8 @@ pub struct Metrics {
     pub copy_ready: IntGaugeVec,
     /// Current copies made, by cause.
     pub copy_rebuilds: IntCounterVec,
+    /// Look-ups.
+    pub look_ups: crate::look_up::metrics::Metrics,
 }
 
 impl Metrics {
@@ -138,6 +140,7 @@ impl Metrics {
                 &["dataset", "stage", "cause"],
             )?,
             index_ids: gauge("ldop_exchange_index_ids", "Exchange ids held in memory.")?,
+            look_ups: crate::look_up::metrics::Metrics::new(registry, SECONDS)?,
         })
     }
 }

@@ -487,7 +487,7 @@ pub(crate) fn view(exchange: &Exchange, state: &ControlState, agreement: &Agreem
     Ok(grant.view(condition, &exchange.secret.key("mask", agreement.id.as_str())))
 }
 
-/// Whether the agreement grants the system this way out now; `held` is the version a stream was opened under.
+/// Whether the agreement grants the system this way out now; `held` is the version a stream or a call began under.
 pub(crate) fn grant(
     exchange: &Exchange,
     system: &SystemId,

@@ -152,6 +152,19 @@ reasons! {
         "Send again with the same exchange id; it has one effect.";
     Overloaded, "OVERLOADED", ResourceExhausted, true,
         "Trung tâm đang quá tải.", "The hub is at its limit.", "Send again after the retry time.";
+    LookUpNotServed, "LOOK_UP_NOT_SERVED", Unavailable, true,
+        "Hiện không có hệ thống nào trả lời tra cứu bộ dữ liệu này.", "No system answers look-ups of this dataset now.",
+        "Ask again after the retry time; tell the provider if it lasts.";
+    LookUpNotAnswered, "LOOK_UP_NOT_ANSWERED", Unavailable, true,
+        "Hệ thống cung cấp không trả lời kịp; chưa rõ có bản ghi hay không.",
+        "The provider did not answer in time; whether there is a record is not known.", "Ask again; give more time.";
+    LookUpAnswerInvalid, "LOOK_UP_ANSWER_INVALID", FailedPrecondition, false,
+        "Câu trả lời của hệ thống cung cấp sai lược đồ hoặc không đúng khóa đã hỏi; không chuyển tiếp.",
+        "The provider's answer breaks the schema or is about another key; it was not passed on.",
+        "Tell the provider; nothing is known of the record until it answers rightly.";
+    LookUpNotRecorded, "LOOK_UP_NOT_RECORDED", Unavailable, true,
+        "Chưa ghi lại được lượt tra cứu nên không chuyển câu trả lời.",
+        "The asking cannot be recorded durably now, so nothing is answered.", "Ask again after the retry time.";
     ShuttingDown, "SHUTTING_DOWN", Unavailable, true,
         "Trung tâm đang dừng.", "The hub is shutting down.", "Connect again after the retry time.";
     Fenced, "FENCED", Unavailable, true,

@@ -1,0 +1,452 @@
+//! Look-ups: single records by key, answered by whoever holds them.
+//!
+//! The way of a call ([`look_up`]):
+//! 1. The agreement is held against the caller; the keys are read with the parser that reads records.
+//! 2. [`answerer`]: somebody with room is chosen; [`router`] and [`breaker`] know the connected providers. Up to here
+//!    nothing has happened, and a caller that goes away leaves nothing behind.
+//! 3. A task of its own takes over, which no caller can end. The asking goes to the [`journal`] and the question to the
+//!    provider at the same time.
+//! 4. **When both are there, and not before, the answer goes to the caller**: [checked](answers) against the key and the
+//!    schema in use, reduced to the granted fields, under an agreement that still stands.
+//! 5. The outcome goes to the journal. A task of its own takes both to `ldop.exchanges`, where [`hashes`] stand for keys, officer and
+//!    case, and a salted hash for the answer.
+//!
+//! Not found, not permitted and not answered are three things: an answer for a key, a refusal of the call, and an answer
+//! that says that nothing is known.
+
+pub mod answerer;
+pub mod answers;
+pub mod breaker;
+pub mod connection;
+pub mod hashes;
+pub mod journal;
+pub mod metrics;
+pub mod router;
+pub mod serving;
+mod ship;
+
+use std::{
+    collections::HashSet,
+    io,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use ldop_catalog::{Agreement, state::Versioned};
+use ldop_contract::control::v1::{LookUpAnswered, LookUpAsked, LookUpOutcome};
+use ldop_schema_registry::{Limits, Parser};
+use ldop_types::{AgreementId, ExchangeId, Reason, SystemId, TimestampMs};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::oneshot;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{
+    answerer::Answerer,
+    answers::{Check, Checked},
+    connection::{Heard, Question},
+    hashes::Hashes,
+    journal::{Asking, Journal},
+    router::{Lesson, Router},
+};
+use crate::{Exchange, events::Events, header::Salt, projection::Projection, publish::KEY_BYTES, subscribe::grant};
+
+/// Most keys of one call.
+pub const MOST_KEYS: usize = 100;
+/// Longest text of a key, bytes.
+pub const KEY_TEXT_BYTES: usize = 4 << 10;
+/// Time of a call that tells none.
+pub const DEFAULT_TIME: Duration = Duration::from_secs(10);
+/// Most time of a call.
+pub const MOST_TIME: Duration = Duration::from_secs(30);
+
+/// What is asked for.
+#[derive(Clone)]
+pub struct LookUp {
+    /// Agreement.
+    pub agreement: AgreementId,
+    /// 1-[`MOST_KEYS`] keys, each a JSON object with the key fields.
+    pub keys: Vec<Bytes>,
+    /// Who asks, in the calling system; may be empty.
+    pub officer_id: String,
+    /// For which case; may be empty.
+    pub case_number: String,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The exchange it is accounted for under.
+    pub exchange_id: ExchangeId,
+    /// Version of the agreement.
+    pub agreement_version: u32,
+    /// One for each key.
+    pub answers: Vec<KeyAnswer>,
+    /// What the commitment of the event is salted with.
+    pub salt: Salt,
+}
+
+/// What is known of a key.
+#[derive(Clone, PartialEq, Eq)]
+pub enum KeyAnswer {
+    /// The record.
+    Found(Found),
+    /// There is none.
+    NotFound {
+        /// Who says so.
+        source: SystemId,
+    },
+    /// Nothing is known.
+    NotAnswered(Reason),
+}
+
+impl std::fmt::Debug for KeyAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Found(found) => write!(f, "Found({} bytes)", found.payload.len()),
+            Self::NotFound { source } => write!(f, "NotFound({source})"),
+            Self::NotAnswered(reason) => write!(f, "NotAnswered({})", reason.as_str()),
+        }
+    }
+}
+
+/// A record that was found.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The granted fields.
+    pub payload: Bytes,
+    /// Version of the schema it was checked against.
+    pub schema_version: u32,
+    /// Who answered.
+    pub source: SystemId,
+    /// When the stated fact came about, as far as told.
+    pub event_time: Option<TimestampMs>,
+}
+
+/// Why a call is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// As a whole.
+    Reason {
+        /// Reason.
+        reason: Reason,
+        /// When to come again, where that is known.
+        retry_after: Option<Duration>,
+    },
+    /// Keys that are none.
+    Keys(Vec<BadKey>),
+}
+
+impl Refused {
+    fn of(reason: Reason) -> Self {
+        Self::Reason { reason, retry_after: None }
+    }
+
+    /// The reason.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Reason { reason, .. } => *reason,
+            Self::Keys(_) => Reason::RequestInvalid,
+        }
+    }
+}
+
+/// A key that is none. Never holds what was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadKey {
+    /// Its place in the call.
+    pub at: usize,
+    /// What is expected there.
+    pub expected: String,
+}
+
+/// What look-ups need, for as long as the exchange is open.
+pub(crate) struct LookUps {
+    pub(crate) router: Router,
+    journal: Arc<Journal>,
+    hashes: Hashes,
+    shipping: TaskTracker,
+    stop_shipping: CancellationToken,
+}
+
+impl LookUps {
+    /// Opens the journal, and begins to ship what is in it.
+    pub(crate) fn open(data_dir: &Path, events: Arc<Events>) -> io::Result<Self> {
+        let dir = data_dir.join("look-ups");
+        let journal = Arc::new(Journal::open(journal::Config::new(dir.clone()))?);
+        let hashes = Hashes::open(&dir)?;
+        let (shipping, stop_shipping) = (TaskTracker::new(), CancellationToken::new());
+        shipping.spawn(ship::ship(Arc::clone(&journal), events, stop_shipping.clone()));
+        Ok(Self { router: Router::default(), journal, hashes, shipping, stop_shipping })
+    }
+
+    pub(crate) fn journal_bytes(&self) -> u64 {
+        self.journal.bytes()
+    }
+
+    /// Ships what is left and ends the journal. Calls have ended before.
+    pub(crate) async fn close(&self) {
+        let journal = Arc::clone(&self.journal);
+        // Only a runtime that ends keeps it from running, and then nothing is to be done here.
+        let _ = tokio::task::spawn_blocking(move || journal.settle()).await;
+        self.stop_shipping.cancel();
+        self.shipping.close();
+        self.shipping.wait().await;
+        let journal = Arc::clone(&self.journal);
+        let _ = tokio::task::spawn_blocking(move || journal.close()).await;
+    }
+}
+
+/// Looks records up for the calling system. Dropped, it drops the answer, never the outcome.
+///
+/// # Errors
+///
+/// [`Refused`]: nothing was given. The reasons an agreement grants nothing for, [`Reason::LookUpNotServed`],
+/// [`Reason::LookUpNotRecorded`], [`Reason::Overloaded`], or keys that are none.
+pub async fn look_up(
+    exchange: &Arc<Exchange>,
+    system: &SystemId,
+    request: LookUp,
+    deadline: Instant,
+) -> Result<Answered, Refused> {
+    let prepared = prepare(exchange, system, &request, deadline).await;
+    let (call, answerer) = prepared.inspect_err(|refused| {
+        let state = exchange.control.state();
+        let agreement = state.catalog.agreements.get(&request.agreement);
+        // Whoever is not its consumer puts nothing under the agreement's dataset.
+        let known = agreement.filter(|agreement| agreement.value.consumer == *system);
+        let labels = known.map_or(("none", "none"), |known| (known.value.dataset.as_str(), known.value.stage.as_str()));
+        exchange.metrics.look_ups.call(labels.0, labels.1, refused.reason().as_str());
+    })?;
+    let (tell, answered) = oneshot::channel();
+    exchange.tasks.spawn(call.run(answerer, tell));
+    answered.await.unwrap_or(Err(Refused::of(Reason::Internal)))
+}
+
+/// A call that is about to be made.
+struct Call {
+    exchange: Arc<Exchange>,
+    system: SystemId,
+    request: LookUp,
+    deadline: Instant,
+    started: Instant,
+    agreement: Arc<Versioned<Agreement>>,
+    /// The keys as they stand on records.
+    keys: Vec<Vec<u8>>,
+    check: Check,
+}
+
+async fn prepare(
+    exchange: &Arc<Exchange>,
+    system: &SystemId,
+    request: &LookUp,
+    deadline: Instant,
+) -> Result<(Call, Answerer), Refused> {
+    let started = Instant::now();
+    if exchange.draining.load(Ordering::Acquire) {
+        return Err(Refused::of(Reason::ShuttingDown));
+    }
+    if *exchange.shared.fenced.borrow() {
+        return Err(Refused::of(Reason::Fenced));
+    }
+    let agreement = grant(exchange, system, &request.agreement, None).map_err(Refused::of)?;
+    let state = exchange.control.state();
+    let (dataset, stage) = (&agreement.value.dataset, agreement.value.stage);
+    let found = state.dataset(dataset).ok_or(Refused::of(Reason::DatasetUnknown))?;
+    let key_fields = found.value.definition.key_fields.clone();
+    let keys = read_keys(&request.keys, &key_fields).map_err(Refused::Keys)?;
+    let schema = state.schema(found.value.schema.as_str(), stage).ok_or(Refused::of(Reason::SchemaNotApproved))?;
+    if !exchange.look_ups.journal.takes() {
+        return Err(Refused::of(Reason::LookUpNotRecorded));
+    }
+    let compiled = schema.get().map_err(Refused::of)?;
+    let answerer = Answerer::choose(&exchange.look_ups.router, stage, dataset, deadline).await?;
+    let check = Check {
+        schema_version: schema.version,
+        schema: compiled,
+        key_fields,
+        projection: Projection::new(agreement.value.definition.granted_fields.iter().map(String::as_str)),
+        limits: Limits { bytes: exchange.config.record_bytes, ..Limits::DEFAULT },
+        source: answerer.source().clone(),
+        now: exchange.now(),
+    };
+    let (exchange, system, request) = (Arc::clone(exchange), system.clone(), request.clone());
+    Ok((Call { exchange, system, request, deadline, started, agreement, keys, check }, answerer))
+}
+
+/// Reads keys as they stand on records.
+fn read_keys(keys: &[Bytes], key_fields: &[String]) -> Result<Vec<Vec<u8>>, Vec<BadKey>> {
+    let shape = || format!("a JSON object with {} and nothing else", key_fields.join(", "));
+    if keys.is_empty() || keys.len() > MOST_KEYS {
+        return Err(vec![BadKey { at: 0, expected: format!("1-{MOST_KEYS} keys, each {}", shape()) }]);
+    }
+    let mut parser = Parser::new(Limits { bytes: KEY_TEXT_BYTES, ..Limits::DEFAULT });
+    let (mut read, mut bad, mut seen) = (Vec::with_capacity(keys.len()), Vec::new(), HashSet::new());
+    for (at, text) in keys.iter().enumerate() {
+        let mut key = Vec::new();
+        let fits = parser.parse(text).is_ok_and(|document| {
+            document.root().as_object().is_some_and(|members| members.len() == key_fields.len())
+                && document.key(key_fields, &mut key).is_ok()
+                && key.len() <= KEY_BYTES
+        });
+        if !fits {
+            bad.push(BadKey { at, expected: shape() });
+        } else if !seen.insert(key.clone()) {
+            bad.push(BadKey { at, expected: "a key that is not asked for already".to_owned() });
+        }
+        read.push(key);
+    }
+    if bad.is_empty() { Ok(read) } else { Err(bad) }
+}
+
+impl Call {
+    /// Asks, answers and accounts for it, to the end.
+    async fn run(self, mut answerer: Answerer, tell: oneshot::Sender<Result<Answered, Refused>>) {
+        let id = ExchangeId::new();
+        let now = self.exchange.now();
+        let mut asking = self.exchange.look_ups.journal.ask(id, now, self.asked(id));
+        let (durable, heard) = futures::future::join(self.durable(&mut asking), self.ask(&mut answerer)).await;
+        let (checked, hold) = match heard {
+            Heard::Answer(answer) => (Some(self.check.all(&self.keys, answer.replies).await), answer.hold),
+            Heard::TimedOut | Heard::Lost => (None, None),
+        };
+        if let Some(checked) = &checked {
+            answerer.learn(if checked.is_right() { Lesson::Good } else { Lesson::Bad });
+        }
+        drop(answerer);
+        let checked = checked.unwrap_or_else(|| {
+            let answers = vec![KeyAnswer::NotAnswered(Reason::LookUpNotAnswered); self.keys.len()];
+            Checked { answers, astray: 0 }
+        });
+        let counts = Counts::of(&checked.answers);
+        self.count_keys(&counts);
+        let permitted =
+            durable.and_then(|()| grant(&self.exchange, &self.system, &self.request.agreement, Some(&self.agreement)));
+        self.exchange.metrics.look_ups.took("whole", self.started.elapsed());
+        if let Err(reason) = permitted {
+            self.count_call(reason.as_str());
+            asking.close(|outcome| {
+                outcome.set_outcome(LookUpOutcome::Refused);
+                reason.as_str().clone_into(&mut outcome.reason);
+                counts.fill(outcome);
+            });
+            let _ = tell.send(Err(Refused::of(reason)));
+            return;
+        }
+        let salt: Salt = rand::random();
+        let commitment = (counts.found > 0).then(|| commit(&salt, &checked.answers));
+        let answered =
+            Answered { exchange_id: id, agreement_version: self.agreement.version, answers: checked.answers, salt };
+        let is_given = tell.send(Ok(answered)).is_ok();
+        drop(hold);
+        self.count_call(if is_given { "answered" } else { "caller_gone" });
+        asking.close(|outcome| {
+            outcome.set_outcome(if is_given { LookUpOutcome::Answered } else { LookUpOutcome::CallerGone });
+            counts.fill(outcome);
+            if is_given && let Some(commitment) = commitment {
+                outcome.commitment = commitment.to_vec();
+            }
+        });
+    }
+
+    async fn durable(&self, asking: &mut Asking) -> Result<(), Reason> {
+        let started = Instant::now();
+        let durable = tokio::time::timeout_at(self.deadline.into(), asking.durable()).await;
+        self.exchange.metrics.look_ups.took("journal", started.elapsed());
+        match durable {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Reason::LookUpNotRecorded),
+        }
+    }
+
+    async fn ask(&self, answerer: &mut Answerer) -> Heard {
+        let started = Instant::now();
+        let question = Question {
+            keys: self.request.keys.as_slice().into(),
+            deadline: self.deadline,
+            agreement: Arc::clone(&self.agreement),
+        };
+        let heard = answerer.ask(question).await;
+        self.exchange.metrics.look_ups.took("provider", started.elapsed());
+        heard
+    }
+
+    fn asked(&self, id: ExchangeId) -> LookUpAsked {
+        let (hashes, agreement) = (&self.exchange.look_ups.hashes, &self.agreement.value);
+        let system = self.system.as_str();
+        LookUpAsked {
+            exchange_id: id.as_bytes().to_vec(),
+            system: system.to_owned(),
+            agreement: agreement.id.to_string(),
+            agreement_version: self.agreement.version,
+            dataset: agreement.dataset.to_string(),
+            stage: agreement.stage.to_string(),
+            purpose: agreement.definition.purpose_vi.clone(),
+            key_hashes: self.keys.iter().map(|key| hashes.of("key", agreement.dataset.as_str(), key)).collect(),
+            officer_hash: hashes.of_told("officer", system, &self.request.officer_id),
+            case_hash: hashes.of_told("case", system, &self.request.case_number),
+            source: self.check.source.to_string(),
+        }
+    }
+
+    fn count_call(&self, result: &str) {
+        let agreement = &self.agreement.value;
+        self.exchange.metrics.look_ups.call(agreement.dataset.as_str(), agreement.stage.as_str(), result);
+    }
+
+    fn count_keys(&self, counts: &Counts) {
+        let (dataset, stage) = (&self.agreement.value.dataset, self.agreement.value.stage);
+        let metrics = &self.exchange.metrics.look_ups;
+        metrics.keys(dataset, stage, "found", counts.found);
+        metrics.keys(dataset, stage, "not_found", counts.not_found);
+        metrics.keys(dataset, stage, "not_answered", counts.not_answered);
+        metrics.keys(dataset, stage, "invalid", counts.invalid);
+    }
+}
+
+/// Keys by what became of them.
+#[derive(Debug, Default)]
+struct Counts {
+    found: u32,
+    not_found: u32,
+    not_answered: u32,
+    invalid: u32,
+}
+
+impl Counts {
+    fn of(answers: &[KeyAnswer]) -> Self {
+        let mut counts = Self::default();
+        for answer in answers {
+            *match answer {
+                KeyAnswer::Found(_) => &mut counts.found,
+                KeyAnswer::NotFound { .. } => &mut counts.not_found,
+                KeyAnswer::NotAnswered(Reason::LookUpAnswerInvalid) => &mut counts.invalid,
+                KeyAnswer::NotAnswered(_) => &mut counts.not_answered,
+            } += 1;
+        }
+        counts
+    }
+
+    fn fill(&self, outcome: &mut LookUpAnswered) {
+        outcome.found = self.found;
+        outcome.not_found = self.not_found;
+        outcome.not_answered = self.not_answered;
+        outcome.invalid = self.invalid;
+    }
+}
+
+/// SHA-256(salt || for each record found, in order: its length as 8 bytes, big endian, || its payload).
+#[must_use]
+pub fn commit(salt: &Salt, answers: &[KeyAnswer]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(salt);
+    for answer in answers {
+        if let KeyAnswer::Found(found) = answer {
+            hash.update((found.payload.len() as u64).to_be_bytes());
+            hash.update(&found.payload);
+        }
+    }
+    hash.finalize().into()
+}
