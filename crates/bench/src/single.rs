@@ -12,8 +12,9 @@ use bytes::Bytes;
 use hdrhistogram::Histogram;
 use ldop_client::Client;
 use ldop_contract::exchange::v1::{
-    GetExchangeRequest, GetExchangeResponse, PublishRequest, PublishResponse, PublishStreamRequest,
-    PublishStreamResponse, Receipt, SubscribeRequest, SubscribeResponse,
+    GetExchangeRequest, GetExchangeResponse, LookUpRequest, LookUpResponse, PublishRequest, PublishResponse,
+    PublishStreamRequest, PublishStreamResponse, Receipt, ServeRequest, ServeResponse, SubscribeRequest,
+    SubscribeResponse,
     exchange_service_server::{ExchangeService, ExchangeServiceServer},
 };
 use ldop_types::{DatasetName, ExchangeId, Stage};
@@ -183,6 +184,7 @@ type Never<T> = tokio_stream::Pending<Result<T, Status>>;
 impl ExchangeService for Echoing {
     type PublishStreamStream = Never<PublishStreamResponse>;
     type SubscribeStream = Never<SubscribeResponse>;
+    type ServeStream = Never<ServeResponse>;
 
     async fn publish(&self, request: Request<PublishRequest>) -> Result<Response<PublishResponse>, Status> {
         let record = request.into_inner().record.unwrap_or_default();
@@ -211,6 +213,14 @@ impl ExchangeService for Echoing {
         _: Request<Streaming<SubscribeRequest>>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
         Err(Status::unimplemented("an echo"))
+    }
+
+    async fn look_up(&self, _: Request<LookUpRequest>) -> Result<Response<LookUpResponse>, Status> {
+        Err(Status::unimplemented("no look-ups here"))
+    }
+
+    async fn serve(&self, _: Request<Streaming<ServeRequest>>) -> Result<Response<Self::ServeStream>, Status> {
+        Err(Status::unimplemented("no look-ups here"))
     }
 
     async fn get_exchange(&self, _: Request<GetExchangeRequest>) -> Result<Response<GetExchangeResponse>, Status> {

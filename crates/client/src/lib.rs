@@ -6,6 +6,7 @@
 //!   sends everything that has no result again, in order and with the same exchange ids, so that each record has one
 //!   effect. [`Client::publish_one`] sends one record and waits for its receipt.
 //! - [`Client::subscriber`] receives the records an agreement grants and resumes where it acknowledged.
+//! - [`Client::look_up`] asks for single records by key; [`Client::provider`] answers such questions.
 //! - [`Client::get_exchange`], [`Client::status`], [`Client::apply_change_set`], [`Client::check_compatibility`] and the
 //!   calls that read schemas and settings, and the generated clients of [`Client::registry`] and [`Client::catalog`] do
 //!   the rest.
@@ -18,7 +19,9 @@ mod calls;
 mod config;
 mod connection;
 mod error;
+mod look_up;
 mod publish;
+mod serve;
 mod subscribe;
 mod tls;
 
@@ -26,7 +29,10 @@ pub use config::{ClientConfig, Pem, RetryPolicy};
 pub use connection::Client;
 pub use error::{CertificateFault, Error, HubError};
 pub use ldop_contract::exchange::v1::{
-    DeliveredBatch, DeliveredRecord, FieldViolation, LocalizedText, PartitionPosition, Receipt, Refusal,
+    DeliveredBatch, DeliveredRecord, FieldViolation, FoundRecord, LocalizedText, LookUpAnswer, LookUpResponse,
+    NotAnswered, NotFound, PartitionPosition, Receipt, Refusal, ServeOpened, look_up_answer,
 };
+pub use look_up::LookUp;
 pub use publish::{NewRecord, Outcome, Outcomes, Publisher, PublisherConfig};
+pub use serve::{Provider, Question, Reply, Served};
 pub use subscribe::{Event, Opened, Start, Subscriber, SubscriberConfig};

@@ -98,6 +98,16 @@ pub fn of_reason(reason: Reason) -> Status {
     status(reason, details(reason))
 }
 
+/// The status of a reason, with the time to come again where that is known.
+#[must_use]
+pub fn of_reason_after(reason: Reason, retry_after: Option<Duration>) -> Status {
+    let mut details = details(reason);
+    if reason.is_retryable() && retry_after.is_some() {
+        details.set_retry_info(retry_after);
+    }
+    status(reason, details)
+}
+
 /// The status of a request with bad fields.
 #[must_use]
 pub fn of_bad_fields(fields: Vec<BadField>) -> Status {

@@ -73,6 +73,10 @@ pub enum Command {
     Publish(commands::publish::Args),
     /// Receives the records of an agreement.
     Subscribe(commands::subscribe::Args),
+    /// Asks for single records by key, under an agreement.
+    LookUp(commands::look_up::Args),
+    /// Answers look-ups of a dataset from a file of records.
+    ServeLookUps(commands::serve_look_ups::Args),
     /// Tells how the hub is.
     Status(commands::status::Args),
     /// Lets the hub use what only this release and newer ones understand, once no older one is to come back.

@@ -7,6 +7,7 @@ pub mod dictionary;
 pub mod exchange;
 pub mod impact;
 pub mod init;
+pub mod look_up;
 pub mod pki;
 pub mod plan;
 pub mod publish;
@@ -14,6 +15,7 @@ pub mod raise_level;
 pub mod registry;
 pub mod schema;
 pub mod serve;
+pub mod serve_look_ups;
 pub mod status;
 pub mod subscribe;
 
@@ -51,6 +53,8 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Apply(args) => wait(apply::run(&context, args)),
         Command::Publish(args) => wait(publish::run(&context, args)),
         Command::Subscribe(args) => wait(subscribe::run(&context, args)),
+        Command::LookUp(args) => wait(look_up::run(&context, args)),
+        Command::ServeLookUps(args) => wait(serve_look_ups::run(&context, args)),
         Command::Status(args) => wait(status::run(&context, args)),
         Command::RaiseLevel(args) => wait(raise_level::run(&context, args)),
         Command::Exchange(args) => wait(exchange::run(&context, args)),

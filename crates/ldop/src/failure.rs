@@ -108,6 +108,9 @@ impl Failure {
             problems.iter().for_each(|problem| eprintln!("{problem}"));
         }
         eprintln!("error: {self}");
+        for (field, description) in self.bad_fields() {
+            eprintln!("  {field}: {description}");
+        }
         if let Some(hint) = self.hint() {
             eprintln!("{hint}");
         }
@@ -132,6 +135,14 @@ impl Failure {
         }
     }
 
+    /// Fields of a request that the hub lists as bad.
+    fn bad_fields(&self) -> Vec<(&str, &str)> {
+        let Self::Client(error) = self else { return Vec::new() };
+        let bad = error.hub().and_then(|hub| hub.details.bad_request());
+        let fields = bad.into_iter().flat_map(|bad| &bad.field_violations);
+        fields.map(|bad| (bad.field.as_str(), bad.description.as_str())).collect()
+    }
+
     fn to_json(&self) -> serde_json::Value {
         let mut error = json!({ "exit_code": self.exit() as u8, "message": self.to_string(), "hint": self.hint() });
         match self {
@@ -142,6 +153,8 @@ impl Failure {
                 if let Some(hub) = client.hub() {
                     error["reason"] = json!(hub.reason);
                     error["retryable"] = json!(client.is_transient());
+                    let fields = self.bad_fields().into_iter();
+                    error["fields"] = fields.map(|(field, told)| json!({ "field": field, "told": told })).collect();
                 }
             }
             _ => {}

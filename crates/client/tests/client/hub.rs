@@ -10,9 +10,10 @@ use std::{
 use bytes::Bytes;
 use ldop_client::{Client, ClientConfig, Pem, RetryPolicy};
 use ldop_contract::exchange::v1::{
-    Ack, Credit, DeliveredBatch, DeliveredRecord, GetExchangeRequest, GetExchangeResponse, PartitionPosition,
-    PublishRequest, PublishResponse, PublishResult, PublishStreamRequest, PublishStreamResponse, Receipt, Record,
-    Refusal, SubscribeOpen, SubscribeOpened, SubscribeRequest, SubscribeResponse,
+    Ack, Credit, DeliveredBatch, DeliveredRecord, GetExchangeRequest, GetExchangeResponse, LookUpRequest,
+    LookUpResponse, PartitionPosition, PublishRequest, PublishResponse, PublishResult, PublishStreamRequest,
+    PublishStreamResponse, Receipt, Record, Refusal, ServeRequest, ServeResponse, SubscribeOpen, SubscribeOpened,
+    SubscribeRequest, SubscribeResponse,
     exchange_service_server::{ExchangeService, ExchangeServiceServer},
     publish_result, publish_stream_request, subscribe_request, subscribe_response,
 };
@@ -147,6 +148,7 @@ impl Service {
 impl ExchangeService for Service {
     type PublishStreamStream = ReceiverStream<Result<PublishStreamResponse, Status>>;
     type SubscribeStream = ReceiverStream<Result<SubscribeResponse, Status>>;
+    type ServeStream = ReceiverStream<Result<ServeResponse, Status>>;
 
     async fn publish(&self, request: Request<PublishRequest>) -> Result<Response<PublishResponse>, Status> {
         let record = request.into_inner().record.expect("a record");
@@ -251,6 +253,14 @@ impl ExchangeService for Service {
             }
         });
         Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn look_up(&self, _: Request<LookUpRequest>) -> Result<Response<LookUpResponse>, Status> {
+        Err(Status::unimplemented("no look-ups here"))
+    }
+
+    async fn serve(&self, _: Request<Streaming<ServeRequest>>) -> Result<Response<Self::ServeStream>, Status> {
+        Err(Status::unimplemented("no look-ups here"))
     }
 
     async fn get_exchange(&self, _: Request<GetExchangeRequest>) -> Result<Response<GetExchangeResponse>, Status> {

@@ -1,4 +1,6 @@
-//! Publish, subscribe, and what became of an exchange.
+//! Publish, subscribe, look up, and what became of an exchange.
+
+mod look_up;
 
 use std::{collections::HashMap, pin::Pin, sync::Arc};
 
@@ -259,6 +261,21 @@ impl wire::exchange_service_server::ExchangeService for Exchange {
             }
         });
         Ok(Response::new(Box::pin(deliveries)))
+    }
+
+    async fn look_up(&self, request: Request<wire::LookUpRequest>) -> Result<Response<wire::LookUpResponse>, Status> {
+        let result = self.look_up_one(request).await.map(Response::new);
+        counted(&self.metrics, "LookUp", result)
+    }
+
+    type ServeStream = Out<wire::ServeResponse>;
+
+    async fn serve(
+        &self,
+        request: Request<Streaming<wire::ServeRequest>>,
+    ) -> Result<Response<Self::ServeStream>, Status> {
+        let result = self.serve_one(request).await.map(Response::new);
+        counted(&self.metrics, "Serve", result)
     }
 
     async fn get_exchange(
