@@ -9,6 +9,7 @@ mod drain;
 mod hostile;
 mod kills;
 mod log_away;
+mod look_ups;
 mod registry;
 mod restored_short;
 mod slow_reader;

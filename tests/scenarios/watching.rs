@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use ldop_client::{Error, NewRecord, PublisherConfig};
+use ldop_client::{Error, LookUp, NewRecord, PublisherConfig, Reply, Served};
 use ldop_contract::exchange::v1::{
     PublishRequest, Record, Stage as WireStage, exchange_service_client::ExchangeServiceClient,
 };
@@ -18,7 +18,7 @@ use ldop_sample_data::{CANARY_MARKERS, Dataset, canary_record};
 use ldop_tests::{
     Engine, Hub, Settings, World, audit,
     load::Load,
-    world::{AGREEMENT, CONSUMER, PROVIDER},
+    world::{self, AGREEMENT, CONSUMER, PROVIDER},
 };
 use ldop_types::{DatasetName, ExchangeId, Stage};
 
@@ -48,6 +48,17 @@ async fn busy_hub() -> anyhow::Result<(World, Hub)> {
         world.client(PROVIDER)?.publish_one(&dataset, Stage::Live, ExchangeId::new(), bad.payload, None).await;
     ensure!(refused.is_err(), "a planted error was accepted");
     ensure!(world.client(CONSUMER)?.status().await.is_ok(), "status");
+    let mut provider = world.client(PROVIDER)?.provider(dataset, Stage::Live, world::RETRY);
+    provider.next().await?;
+    let serving = tokio::spawn(async move {
+        while let Ok(Served::Question(question)) = provider.next().await {
+            question.answer(vec![Reply::NoRecord]).await;
+        }
+    });
+    let key = bytes::Bytes::from_static(br#"{"register_no":"KS-23602-2026-0000002"}"#);
+    let look_up = LookUp::new(ldop_types::AgreementId::parse(AGREEMENT)?, vec![key]);
+    world.client(CONSUMER)?.look_up(look_up).await?;
+    serving.abort();
     // The stream of a subscriber whose agreement ends is counted by reason.
     let mut agreement = {
         let request = ldop_contract::catalog::v1::GetAgreementRequest { id: AGREEMENT.to_owned() };
