@@ -49,6 +49,40 @@ struct Sealed {
     last_sequence: u64,
 }
 
+/// Askings without an outcome on the log, and the file each is in.
+#[derive(Default)]
+struct Open {
+    files: HashMap<[u8; 16], u64>,
+    /// How many are in each file, so that nobody has to go through all of them.
+    counts: HashMap<u64, usize>,
+}
+
+impl Open {
+    fn insert(&mut self, id: [u8; 16], file: u64) {
+        self.files.insert(id, file);
+        *self.counts.entry(file).or_default() += 1;
+    }
+
+    fn remove(&mut self, id: &[u8; 16]) {
+        if let Some(file) = self.files.remove(id)
+            && let Some(count) = self.counts.get_mut(&file)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&file);
+            }
+        }
+    }
+
+    fn contains(&self, id: &[u8; 16]) -> bool {
+        self.files.contains_key(id)
+    }
+
+    fn is_any_in(&self, file: u64) -> bool {
+        self.counts.contains_key(&file)
+    }
+}
+
 /// Handed to the disk with the next write.
 struct Pending {
     sequence: u64,
@@ -71,8 +105,7 @@ pub struct Writer {
     spare: Option<Segment>,
     preparing: bool,
     sealed: Vec<Sealed>,
-    /// Askings without an outcome on the log, and the file each is in.
-    open: HashMap<[u8; 16], u64>,
+    open: Open,
     /// Outcomes that are not on the log yet.
     closing: VecDeque<(u64, [u8; 16])>,
     buffer: Vec<u8>,
@@ -96,7 +129,7 @@ impl Writer {
             spare: None,
             preparing: false,
             sealed,
-            open: HashMap::new(),
+            open: Open::default(),
             closing: VecDeque::new(),
             buffer: Vec::new(),
             pending: Vec::new(),
@@ -178,7 +211,7 @@ impl Writer {
         done: Option<oneshot::Sender<Result<(), NotWritten>>>,
     ) {
         // An outcome of an asking that was refused here: nothing was asked for, nothing is told.
-        if kind == Kind::Answered && !self.open.contains_key(&id) {
+        if kind == Kind::Answered && !self.open.contains(&id) {
             return;
         }
         self.sequence += 1;
@@ -237,7 +270,7 @@ impl Writer {
                     done.map(|done| done.send(Ok(())));
                 }
                 // Written or not, it goes to the log, and the file with the asking stays until it is there.
-                Kind::Answered if self.open.contains_key(&id) => self.closing.push_back((sequence, id)),
+                Kind::Answered if self.open.contains(&id) => self.closing.push_back((sequence, id)),
                 Kind::Answered | Kind::Shipped => continue,
             }
             self.last_event = sequence;
@@ -312,7 +345,7 @@ impl Writer {
         let (open, shipped) = (&self.open, self.shipped);
         let before = self.sealed.len();
         self.sealed.retain(|file| {
-            let is_needed = file.last_sequence > shipped || open.values().any(|number| *number == file.number);
+            let is_needed = file.last_sequence > shipped || open.is_any_in(file.number);
             if is_needed {
                 return true;
             }
