@@ -10,6 +10,9 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[path = "road/look_ups.rs"]
+mod look_ups;
+
 const PROVIDER: [&str; 4] = ["--cert", "pki/systems/so-khcn/danh-muc.crt", "--key", "pki/systems/so-khcn/danh-muc.key"];
 const CONSUMER: [&str; 4] =
     ["--cert", "pki/systems/thue-tinh/quan-ly-thue.crt", "--key", "pki/systems/thue-tinh/quan-ly-thue.key"];
