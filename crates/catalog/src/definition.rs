@@ -218,6 +218,32 @@ impl WireFormat {
 pub struct CurrentCopyDefinition {
     /// Top-level fields of each secondary key, in order.
     pub secondary_keys: Vec<Vec<String>>,
+    /// How far back it may stand and still answer; 0: however far.
+    pub max_age_seconds: u32,
+}
+
+/// Who answers look-ups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LookUpSource {
+    /// A provider that is connected.
+    Provider,
+    /// The hub's current copy.
+    CurrentCopy,
+}
+
+impl LookUpSource {
+    /// The words of definitions.
+    pub const WORDS: &'static [&'static str] = &["provider", "current_copy"];
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "provider" => Some(Self::Provider),
+            "current_copy" => Some(Self::CurrentCopy),
+            _ => None,
+        }
+    }
 }
 
 impl CurrentCopyDefinition {
@@ -255,6 +281,8 @@ pub struct Dataset {
     pub retention: Option<Duration>,
     /// How the values of its records stand on its topics.
     pub wire_format: WireFormat,
+    /// Who answers look-ups, in the order they are tried.
+    pub look_up_sources: Vec<LookUpSource>,
     /// What was registered.
     pub definition: DatasetDefinition,
 }
@@ -277,6 +305,8 @@ pub struct DatasetDefinition {
     pub wire_format: String,
     /// Whether the hub keeps a current copy, and what it is to hold.
     pub current_copy: Option<CurrentCopyDefinition>,
+    /// Of [`LookUpSource::WORDS`], in the order they are tried; empty: all there are.
+    pub look_up_sources: Vec<String>,
 }
 
 impl Dataset {
@@ -307,10 +337,25 @@ impl Dataset {
         if let Some(copy) = &definition.current_copy {
             copy.check(definition.retention_seconds, &mut errors);
         }
+        let mut look_up_sources: Vec<LookUpSource> = Vec::new();
+        for (at, word) in definition.look_up_sources.iter().enumerate() {
+            let source = LookUpSource::parse(word).filter(|source| !look_up_sources.contains(source));
+            let fits = |source: &LookUpSource| *source == LookUpSource::Provider || definition.current_copy.is_some();
+            match source.filter(fits) {
+                Some(source) => look_up_sources.push(source),
+                None => {
+                    let expected = "provider, or current_copy where the dataset asks for one, each once";
+                    errors.check(false, &format!("look_up_sources[{at}]"), expected);
+                }
+            }
+        }
+        if definition.look_up_sources.is_empty() {
+            look_up_sources = vec![LookUpSource::Provider, LookUpSource::CurrentCopy];
+        }
         let retention = (definition.retention_seconds > 0).then(|| Duration::from_secs(definition.retention_seconds));
         match (name, owning_agency, schema, wire_format) {
             (Some(name), Some(owning_agency), Some(schema), Some(wire_format)) if errors.0.is_empty() => {
-                Ok(Self { name, owning_agency, schema, providers, retention, wire_format, definition })
+                Ok(Self { name, owning_agency, schema, providers, retention, wire_format, look_up_sources, definition })
             }
             _ => Err(errors.0),
         }
@@ -554,7 +599,7 @@ mod tests {
             key_fields: fields(&["parcel_id"]),
             partitions: 1,
             retention_seconds,
-            current_copy: Some(CurrentCopyDefinition { secondary_keys }),
+            current_copy: Some(CurrentCopyDefinition { secondary_keys, max_age_seconds: 0 }),
             ..Default::default()
         };
         let told = |definition| {
@@ -569,6 +614,14 @@ mod tests {
         assert_eq!(told(dataset(1, bad)), ["retention_seconds".to_owned(), place(0), place(2), place(3), place(4)]);
         let many = (0..9).map(|n| fields(&[&n.to_string()])).collect();
         assert_eq!(told(dataset(0, many)), ["current_copy.secondary_keys"]);
+        let sources = |copied: bool, sources: &[&str]| {
+            let dataset = dataset(0, Vec::new());
+            let current_copy = dataset.current_copy.clone().filter(|_| copied);
+            told(DatasetDefinition { look_up_sources: fields(sources), current_copy, ..dataset })
+        };
+        assert!(sources(true, &["current_copy", "provider"]).is_empty());
+        assert_eq!(sources(false, &["provider", "current_copy"]), ["look_up_sources[1]"], "there is no copy");
+        assert_eq!(sources(true, &["provider", "provider", "hub"]), ["look_up_sources[1]", "look_up_sources[2]"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod definition;
 pub mod state;
 
 pub use definition::{
-    Agency, AgencyDefinition, Agreement, AgreementDefinition, CurrentCopyDefinition, Dataset, DatasetDefinition, DefinitionError, MaskDefinition, Mode, System, SystemDefinition, WireFormat,
+    Agency, AgencyDefinition, Agreement, AgreementDefinition, CurrentCopyDefinition, Dataset, DatasetDefinition,
+    DefinitionError, LookUpSource, MaskDefinition, Mode, System, SystemDefinition, WireFormat,
 };
 pub use state::Catalog;

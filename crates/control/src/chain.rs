@@ -30,7 +30,7 @@ pub fn level_of(kind: &Kind) -> u32 {
 pub fn level_of_resources(resources: &[ResourceVersion]) -> u32 {
     let level = |changed: &ResourceVersion| match &changed.resource {
         // Whoever does not know of it would lose it with the first snapshot, and answer no look-ups.
-        Some(Resource::Dataset(dataset)) if dataset.current_copy.is_some() => 4,
+        Some(Resource::Dataset(dataset)) if dataset.current_copy.is_some() || !dataset.look_up_sources.is_empty() => 4,
         // Whoever does not know of it would write records without the frame, and take those with it for altered.
         Some(Resource::Dataset(dataset)) if dataset.wire_format() != WireFormat::Unspecified => 3,
         // Whoever does not know of these would show what is to be hidden.

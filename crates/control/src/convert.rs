@@ -141,8 +141,16 @@ pub(crate) fn dataset(d: &catalog::Dataset) -> DatasetDefinition {
         },
         current_copy: d.current_copy.as_ref().map(|copy| CurrentCopyDefinition {
             secondary_keys: copy.secondary_keys.iter().map(|key| key.fields.clone()).collect(),
+            max_age_seconds: copy.max_age_seconds,
         }),
+        look_up_sources: d.look_up_sources.iter().map(|source| source_word(*source)).collect(),
     }
+}
+
+/// One of a newer release is a number, which no word is.
+fn source_word(source: i32) -> String {
+    let known = catalog::LookUpSource::try_from(source);
+    known.map_or_else(|_| source.to_string(), |source| word(source.as_str_name(), "LOOK_UP_SOURCE_"))
 }
 
 /// One of a newer release is a number, which no word is.

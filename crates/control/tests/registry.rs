@@ -387,7 +387,10 @@ fn copied(secondary_keys: &[&[&str]]) -> Resource {
     let key = |fields: &&[&str]| SecondaryKey { fields: fields.iter().map(|&field| field.into()).collect() };
     match dataset(WireFormat::Unspecified.into()) {
         Resource::Dataset(dataset) => Resource::Dataset(Dataset {
-            current_copy: Some(CurrentCopy { secondary_keys: secondary_keys.iter().map(key).collect() }),
+            current_copy: Some(CurrentCopy {
+                secondary_keys: secondary_keys.iter().map(key).collect(),
+                max_age_seconds: 0,
+            }),
             ..dataset
         }),
         other => other,

@@ -3,7 +3,8 @@
 
 use jiff::Timestamp;
 use ldop_catalog::{
-    AgencyDefinition, AgreementDefinition, CurrentCopyDefinition, DatasetDefinition, MaskDefinition, Mode, SystemDefinition, WireFormat,
+    AgencyDefinition, AgreementDefinition, CurrentCopyDefinition, DatasetDefinition, LookUpSource, MaskDefinition,
+    Mode, SystemDefinition, WireFormat,
 };
 use ldop_dictionary::{
     CodeDefinition, CodeListDefinition, CodePairDefinition, ElementDefinition, ElementStatus, IdentifierRule,
@@ -334,6 +335,7 @@ pub(crate) fn dataset(table: Table<'_>) -> Entry<DatasetDefinition> {
         retention_seconds: reader.number("retention_seconds", u64::MAX).unwrap_or_default(),
         wire_format: reader.word("wire_format", WireFormat::WORDS).unwrap_or_default(),
         current_copy: current_copy(&mut reader),
+        look_up_sources: reader.words("look_up_sources", LookUpSource::WORDS),
     };
     reader.at("providers");
     for (at, table) in reader.table.tables("providers").into_iter().enumerate() {
@@ -359,8 +361,9 @@ fn current_copy(reader: &mut Reader<'_>) -> Option<CurrentCopyDefinition> {
         secondary_keys.push(key.texts("fields", "the name of a top-level field"));
         copy.take(&format!("secondary_keys[{at}]"), key);
     }
+    let max_age_seconds = copy.number32("max_age_seconds").unwrap_or_default();
     reader.take("current_copy", copy);
-    Some(CurrentCopyDefinition { secondary_keys })
+    Some(CurrentCopyDefinition { secondary_keys, max_age_seconds })
 }
 
 pub(crate) fn agreement(table: Table<'_>) -> Entry<AgreementDefinition> {

@@ -1,6 +1,6 @@
 //! From definitions to the messages the hub takes.
 
-use ldop_catalog::{AgreementDefinition, DatasetDefinition, MaskDefinition, Mode, WireFormat};
+use ldop_catalog::{AgreementDefinition, DatasetDefinition, LookUpSource, MaskDefinition, Mode, WireFormat};
 use ldop_contract::{
     catalog::v1 as catalog,
     control::v1::{Change, change::Resource},
@@ -194,9 +194,17 @@ fn dataset(d: &DatasetDefinition) -> catalog::Dataset {
         current_copy: d.current_copy.as_ref().map(|copy| {
             let keys = copy.secondary_keys.iter();
             let secondary_keys = keys.map(|fields| catalog::SecondaryKey { fields: fields.clone() }).collect();
-            catalog::CurrentCopy { secondary_keys }
+            catalog::CurrentCopy { secondary_keys, max_age_seconds: copy.max_age_seconds }
         }),
+        look_up_sources: d.look_up_sources.iter().filter_map(|word| source_to_wire(word)).map(Into::into).collect(),
     }
+}
+
+fn source_to_wire(word: &str) -> Option<catalog::LookUpSource> {
+    Some(match LookUpSource::parse(word)? {
+        LookUpSource::Provider => catalog::LookUpSource::Provider,
+        LookUpSource::CurrentCopy => catalog::LookUpSource::CurrentCopy,
+    })
 }
 
 fn mode_to_wire(mode: Mode) -> catalog::Mode {

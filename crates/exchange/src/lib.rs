@@ -166,9 +166,8 @@ impl Exchange {
         let deadline = config.append_deadline;
         let events = Arc::new(Events::open(Arc::clone(&log), Arc::clone(&index), deadline).await?);
         let cursors = Cursors::open(Arc::clone(&log), Arc::clone(&events), deadline).await?;
-        let look_ups = LookUps::open(&config.data_dir, Arc::clone(&events)).map_err(|source| OpenError::LookUps {
-            path: config.data_dir.join("look-ups").display().to_string(),
-            source,
+        let look_ups = LookUps::open(&config.data_dir, &secret, Arc::clone(&events)).map_err(|source| {
+            OpenError::LookUps { path: config.data_dir.join("look-ups").display().to_string(), source }
         })?;
         let shared = Arc::new(Shared {
             log: Arc::clone(&log),

@@ -11,8 +11,8 @@
 //! 5. The outcome goes to the journal. A task of its own takes both to `ldop.exchanges`, where [`hashes`] stand for keys, officer and
 //!    case, and a salted hash for the answer.
 //!
-//! Not found, not permitted and not answered are three things: an answer for a key, a refusal of the call, and an answer
-//! that says that nothing is known.
+//! Not found, not permitted and not answered are three things, each an answer of its own for a key; a call that no agreement
+//! grants is refused as a whole.
 
 pub mod answerer;
 pub mod answers;
@@ -34,14 +34,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use ldop_catalog::{Agreement, state::Versioned};
+use ldop_catalog::{Agreement, Mode, state::Versioned};
 use ldop_contract::control::v1::{LookUpAnswered, LookUpAsked, LookUpOutcome};
+use ldop_log::Offset;
 use ldop_schema_registry::{Limits, Parser};
 use ldop_types::{AgreementId, ExchangeId, Reason, SystemId, TimestampMs};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use self::answerer::Source;
 use self::{
     answerer::Answerer,
     answers::{Check, Checked},
@@ -50,7 +52,15 @@ use self::{
     journal::{Asking, Journal},
     router::{Lesson, Router},
 };
-use crate::{Exchange, events::Events, header::Salt, projection::Projection, publish::KEY_BYTES, subscribe::grant};
+use crate::{
+    Exchange,
+    copy::{self, Ask},
+    events::Events,
+    header::Salt,
+    publish::KEY_BYTES,
+    secret::Secret,
+    subscribe::{grant, view},
+};
 
 /// Most keys of one call.
 pub const MOST_KEYS: usize = 100;
@@ -85,6 +95,17 @@ pub struct Answered {
     pub answers: Vec<KeyAnswer>,
     /// What the commitment of the event is salted with.
     pub salt: Salt,
+    /// Where the current copy stood, if it has answered.
+    pub copy: Option<CopyState>,
+}
+
+/// Where a current copy stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyState {
+    /// By partition, the next log entry that is not in it.
+    pub positions: Vec<(u32, Offset)>,
+    /// What was accepted up to then is in it.
+    pub followed: TimestampMs,
 }
 
 /// What is known of a key.
@@ -95,7 +116,12 @@ pub enum KeyAnswer {
     /// There is none.
     NotFound {
         /// Who says so.
-        source: SystemId,
+        source: Source,
+    },
+    /// There is one that the agreement's row condition withholds.
+    NotPermitted {
+        /// Who has it.
+        source: Source,
     },
     /// Nothing is known.
     NotAnswered(Reason),
@@ -106,6 +132,7 @@ impl std::fmt::Debug for KeyAnswer {
         match self {
             Self::Found(found) => write!(f, "Found({} bytes)", found.payload.len()),
             Self::NotFound { source } => write!(f, "NotFound({source})"),
+            Self::NotPermitted { source } => write!(f, "NotPermitted({source})"),
             Self::NotAnswered(reason) => write!(f, "NotAnswered({})", reason.as_str()),
         }
     }
@@ -119,7 +146,7 @@ pub struct Found {
     /// Version of the schema it was checked against.
     pub schema_version: u32,
     /// Who answered.
-    pub source: SystemId,
+    pub source: Source,
     /// When the stated fact came about, as far as told.
     pub event_time: Option<TimestampMs>,
 }
@@ -136,6 +163,8 @@ pub enum Refused {
     },
     /// Keys that are none.
     Keys(Vec<BadKey>),
+    /// What the agreement asks of each look-up and this one does not tell: fields of the request.
+    Missing(Vec<&'static str>),
 }
 
 impl Refused {
@@ -148,7 +177,7 @@ impl Refused {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Reason { reason, .. } => *reason,
-            Self::Keys(_) => Reason::RequestInvalid,
+            Self::Keys(_) | Self::Missing(_) => Reason::RequestInvalid,
         }
     }
 }
@@ -173,10 +202,10 @@ pub(crate) struct LookUps {
 
 impl LookUps {
     /// Opens the journal, and begins to ship what is in it.
-    pub(crate) fn open(data_dir: &Path, events: Arc<Events>) -> io::Result<Self> {
+    pub(crate) fn open(data_dir: &Path, secret: &Secret, events: Arc<Events>) -> io::Result<Self> {
         let dir = data_dir.join("look-ups");
-        let journal = Arc::new(Journal::open(journal::Config::new(dir.clone()))?);
-        let hashes = Hashes::open(&dir)?;
+        let journal = Arc::new(Journal::open(journal::Config::new(dir))?);
+        let hashes = Hashes::new(secret);
         let (shipping, stop_shipping) = (TaskTracker::new(), CancellationToken::new());
         shipping.spawn(ship::ship(Arc::clone(&journal), events, stop_shipping.clone()));
         Ok(Self { router: Router::default(), journal, hashes, shipping, stop_shipping })
@@ -235,6 +264,8 @@ struct Call {
     agreement: Arc<Versioned<Agreement>>,
     /// The keys as they stand on records.
     keys: Vec<Vec<u8>>,
+    /// How old a current copy may be.
+    max_age: Option<Duration>,
     check: Check,
 }
 
@@ -251,29 +282,43 @@ async fn prepare(
     if *exchange.shared.fenced.borrow() {
         return Err(Refused::of(Reason::Fenced));
     }
-    let agreement = grant(exchange, system, &request.agreement, None).map_err(Refused::of)?;
+    let agreement = grant(exchange, system, &request.agreement, Mode::LookUp, None).map_err(Refused::of)?;
+    let definition = &agreement.value.definition;
+    let missing: Vec<&'static str> = [
+        ("officer_id", definition.officer_required && request.officer_id.trim().is_empty()),
+        ("case_number", definition.case_number_required && request.case_number.trim().is_empty()),
+    ]
+    .into_iter()
+    .filter_map(|(field, is_missing)| is_missing.then_some(field))
+    .collect();
+    if !missing.is_empty() {
+        return Err(Refused::Missing(missing));
+    }
     let state = exchange.control.state();
     let (dataset, stage) = (&agreement.value.dataset, agreement.value.stage);
     let found = state.dataset(dataset).ok_or(Refused::of(Reason::DatasetUnknown))?;
     let key_fields = found.value.definition.key_fields.clone();
     let keys = read_keys(&request.keys, &key_fields).map_err(Refused::Keys)?;
     let schema = state.schema(found.value.schema.as_str(), stage).ok_or(Refused::of(Reason::SchemaNotApproved))?;
+    let view = view(exchange, &state, &agreement.value).map_err(Refused::of)?;
     if !exchange.look_ups.journal.takes() {
         return Err(Refused::of(Reason::LookUpNotRecorded));
     }
     let compiled = schema.get().map_err(Refused::of)?;
-    let answerer = Answerer::choose(&exchange.look_ups.router, stage, dataset, deadline).await?;
+    let answerer = Answerer::choose(exchange, stage, &found.value, deadline).await?;
+    let max_age = found.value.definition.current_copy.as_ref().map_or(0, |copy| copy.max_age_seconds);
     let check = Check {
         schema_version: schema.version,
         schema: compiled,
         key_fields,
-        projection: Projection::new(agreement.value.definition.granted_fields.iter().map(String::as_str)),
+        view,
         limits: Limits { bytes: exchange.config.record_bytes, ..Limits::DEFAULT },
-        source: answerer.source().clone(),
+        source: answerer.source(),
         now: exchange.now(),
     };
     let (exchange, system, request) = (Arc::clone(exchange), system.clone(), request.clone());
-    Ok((Call { exchange, system, request, deadline, started, agreement, keys, check }, answerer))
+    let max_age = (max_age > 0).then(|| Duration::from_secs(max_age.into()));
+    Ok((Call { exchange, system, request, deadline, started, agreement, keys, max_age, check }, answerer))
 }
 
 /// Reads keys as they stand on records.
@@ -308,9 +353,17 @@ impl Call {
         let now = self.exchange.now();
         let mut asking = self.exchange.look_ups.journal.ask(id, now, self.asked(id));
         let (durable, heard) = futures::future::join(self.durable(&mut asking), self.ask(&mut answerer)).await;
-        let (checked, hold) = match heard {
-            Heard::Answer(answer) => (Some(self.check.all(&self.keys, answer.replies).await), answer.hold),
-            Heard::TimedOut | Heard::Lost => (None, None),
+        let (mut hold, mut copy) = (None, None);
+        let checked = match heard {
+            Said::Provider(Heard::Answer(answer)) => {
+                hold = answer.hold;
+                Some(self.check.all(&self.keys, answer.replies).await)
+            }
+            Said::Provider(Heard::TimedOut | Heard::Lost) | Said::Copy(None) => None,
+            Said::Copy(Some(answer)) => {
+                copy = Some(CopyState { positions: answer.positions, followed: answer.followed });
+                Some(self.check.copied(answer.records).await)
+            }
         };
         if let Some(checked) = &checked {
             answerer.learn(if checked.is_right() { Lesson::Good } else { Lesson::Bad });
@@ -322,8 +375,8 @@ impl Call {
         });
         let counts = Counts::of(&checked.answers);
         self.count_keys(&counts);
-        let permitted =
-            durable.and_then(|()| grant(&self.exchange, &self.system, &self.request.agreement, Some(&self.agreement)));
+        let (agreement, held) = (&self.request.agreement, Some(&self.agreement));
+        let permitted = durable.and_then(|()| grant(&self.exchange, &self.system, agreement, Mode::LookUp, held));
         self.exchange.metrics.look_ups.took("whole", self.started.elapsed());
         if let Err(reason) = permitted {
             self.count_call(reason.as_str());
@@ -337,8 +390,8 @@ impl Call {
         }
         let salt: Salt = rand::random();
         let commitment = (counts.found > 0).then(|| commit(&salt, &checked.answers));
-        let answered =
-            Answered { exchange_id: id, agreement_version: self.agreement.version, answers: checked.answers, salt };
+        let agreement_version = self.agreement.version;
+        let answered = Answered { exchange_id: id, agreement_version, answers: checked.answers, salt, copy };
         let is_given = tell.send(Ok(answered)).is_ok();
         drop(hold);
         self.count_call(if is_given { "answered" } else { "caller_gone" });
@@ -361,16 +414,24 @@ impl Call {
         }
     }
 
-    async fn ask(&self, answerer: &mut Answerer) -> Heard {
+    async fn ask(&self, answerer: &mut Answerer) -> Said {
         let started = Instant::now();
         let question = Question {
             keys: self.request.keys.as_slice().into(),
             deadline: self.deadline,
             agreement: Arc::clone(&self.agreement),
         };
-        let heard = answerer.ask(question).await;
-        self.exchange.metrics.look_ups.took("provider", started.elapsed());
-        heard
+        if let Some(heard) = answerer.ask(question).await {
+            self.exchange.metrics.look_ups.took("provider", started.elapsed());
+            return Said::Provider(heard);
+        }
+        let (dataset, stage) = (&self.agreement.value.dataset, self.agreement.value.stage);
+        let ask = Ask::Keys(self.keys.iter().map(|key| Bytes::copy_from_slice(key)).collect());
+        let reading = self.exchange.copies.look_up(dataset, stage, &ask, self.max_age);
+        let read = tokio::time::timeout_at(self.deadline.into(), reading).await;
+        self.exchange.metrics.look_ups.took("copy", started.elapsed());
+        // It tells in the log what is wrong with it; to the caller nobody has answered.
+        Said::Copy(read.ok().and_then(Result::ok))
     }
 
     fn asked(&self, id: ExchangeId) -> LookUpAsked {
@@ -401,9 +462,18 @@ impl Call {
         let metrics = &self.exchange.metrics.look_ups;
         metrics.keys(dataset, stage, "found", counts.found);
         metrics.keys(dataset, stage, "not_found", counts.not_found);
+        metrics.keys(dataset, stage, "not_permitted", counts.not_permitted);
         metrics.keys(dataset, stage, "not_answered", counts.not_answered);
         metrics.keys(dataset, stage, "invalid", counts.invalid);
     }
+}
+
+/// What came back.
+enum Said {
+    /// From a provider.
+    Provider(Heard),
+    /// From the current copy; none where it does not answer.
+    Copy(Option<copy::Answer>),
 }
 
 /// Keys by what became of them.
@@ -411,6 +481,7 @@ impl Call {
 struct Counts {
     found: u32,
     not_found: u32,
+    not_permitted: u32,
     not_answered: u32,
     invalid: u32,
 }
@@ -422,6 +493,7 @@ impl Counts {
             *match answer {
                 KeyAnswer::Found(_) => &mut counts.found,
                 KeyAnswer::NotFound { .. } => &mut counts.not_found,
+                KeyAnswer::NotPermitted { .. } => &mut counts.not_permitted,
                 KeyAnswer::NotAnswered(Reason::LookUpAnswerInvalid) => &mut counts.invalid,
                 KeyAnswer::NotAnswered(_) => &mut counts.not_answered,
             } += 1;
@@ -432,6 +504,7 @@ impl Counts {
     fn fill(&self, outcome: &mut LookUpAnswered) {
         outcome.found = self.found;
         outcome.not_found = self.not_found;
+        outcome.not_permitted = self.not_permitted;
         outcome.not_answered = self.not_answered;
         outcome.invalid = self.invalid;
     }

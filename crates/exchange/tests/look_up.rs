@@ -18,6 +18,7 @@ use ldop_control::{Control, Options};
 use ldop_definitions::References;
 use ldop_exchange::{
     Config, Exchange,
+    copy::CopyKey,
     look_up::{
         self, Answered, KeyAnswer, LookUp, Refused,
         connection::{Answer, Fate, Question, Reply, Said},
@@ -40,6 +41,8 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 mod account;
 #[path = "look_up/faults.rs"]
 mod faults;
+#[path = "look_up/views.rs"]
+mod views;
 
 const SOON: Duration = Duration::from_secs(30);
 const PROVIDER: &str = "so-tu-phap/ho-tich";
@@ -70,6 +73,7 @@ async fn node(log: Arc<dyn MessageLog>, dir: &Path) -> World {
         idempotency_window: Duration::from_secs(7 * 86_400),
         append_deadline: SOON,
         rebuild_index: false,
+        copy_key: Some(CopyKey::new([5; 32])),
     };
     let node = Node { id: node_id, epoch };
     let exchange = Exchange::open(Arc::clone(&log), control, node, config, metrics).await.expect("open exchange");
@@ -232,7 +236,7 @@ async fn each_key_has_its_answer_reduced_to_what_is_granted() {
     else {
         panic!("{:?}", answered.answers)
     };
-    assert_eq!(source.as_str(), PROVIDER);
+    assert_eq!(source.to_string(), PROVIDER);
     let granted = &world.exchange.control.state().stored.agreements[AGREEMENT].granted_fields.clone();
     for (found, sample) in [(first, &samples[0]), (second, &samples[1])] {
         let given: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&found.payload).expect("json");

@@ -1,49 +1,88 @@
 //! Who answers a look-up. The one place that chooses, and the one that tells the kinds apart.
 
-use std::time::Instant;
+use std::{fmt, time::Instant};
 
-use ldop_types::{DatasetName, Stage, SystemId};
+use ldop_catalog::{Dataset, definition::LookUpSource};
+use ldop_types::{Reason, Stage, SystemId};
 
 use super::{
     Refused,
     connection::{Heard, Question},
-    router::{Lesson, Permit, Router},
+    router::{Lesson, Permit},
 };
+use crate::Exchange;
+
+/// Where an answer comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A department system.
+    System(SystemId),
+    /// The hub's current copy.
+    Copy,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(system) => f.write_str(system.as_str()),
+            Self::Copy => f.write_str("hub"),
+        }
+    }
+}
 
 /// Somebody who can answer, with room for one question.
 #[derive(Debug)]
 pub enum Answerer {
     /// A department system that is connected.
     Provider(Permit),
+    /// The hub's current copy.
+    Copy,
 }
 
 impl Answerer {
-    /// Chooses who answers for a dataset; waits for room up to the deadline. Safe to drop.
+    /// Chooses who answers for a dataset, in the order of its definition; waits for room up to the deadline. Safe to drop.
     ///
     /// # Errors
     ///
-    /// Those of [`Router::reserve`].
+    /// [`Reason::LookUpNotServed`]: nobody serves, and no copy answers. [`Reason::Overloaded`].
     pub async fn choose(
-        router: &Router,
+        exchange: &Exchange,
         stage: Stage,
-        dataset: &DatasetName,
+        dataset: &Dataset,
         deadline: Instant,
     ) -> Result<Self, Refused> {
-        router.reserve(stage, dataset, deadline).await.map(Self::Provider)
+        let mut nobody = Refused::of(Reason::LookUpNotServed);
+        for source in &dataset.look_up_sources {
+            match source {
+                LookUpSource::Provider => {
+                    match exchange.look_ups.router.reserve(stage, &dataset.name, deadline).await {
+                        Ok(permit) => return Ok(Self::Provider(permit)),
+                        // It may tell when to come again.
+                        Err(refused) if refused.reason() == Reason::LookUpNotServed => nobody = refused,
+                        Err(refused) => return Err(refused),
+                    }
+                }
+                LookUpSource::CurrentCopy if exchange.copies.is_ready(&dataset.name, stage) => return Ok(Self::Copy),
+                LookUpSource::CurrentCopy => {}
+            }
+        }
+        Err(nobody)
     }
 
-    /// The system that answers.
+    /// Where the answer comes from.
     #[must_use]
-    pub fn source(&self) -> &SystemId {
+    pub fn source(&self) -> Source {
         match self {
-            Self::Provider(permit) => permit.source(),
+            Self::Provider(permit) => Source::System(permit.source().clone()),
+            Self::Copy => Source::Copy,
         }
     }
 
-    /// Asks, and waits up to the question's deadline.
-    pub async fn ask(&mut self, question: Question) -> Heard {
+    /// Asks a provider, and waits up to the question's deadline; none where the copy is to be read.
+    pub async fn ask(&mut self, question: Question) -> Option<Heard> {
         match self {
-            Self::Provider(permit) => permit.ask(question).await,
+            Self::Provider(permit) => Some(permit.ask(question).await),
+            Self::Copy => None,
         }
     }
 
@@ -51,6 +90,8 @@ impl Answerer {
     pub fn learn(&mut self, lesson: Lesson) {
         match self {
             Self::Provider(permit) => permit.learn(lesson),
+            // It looks after itself.
+            Self::Copy => {}
         }
     }
 }

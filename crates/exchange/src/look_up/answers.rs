@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ldop_schema_registry::{CompiledSchema, Limits, Outcome, Parser};
-use ldop_types::{Reason, SystemId, TimestampMs};
+use ldop_schema_registry::{CompiledSchema, Limits, Outcome, Parser, View};
+use ldop_types::{Reason, TimestampMs};
 
 use super::{
-    Found, KeyAnswer,
+    Found, KeyAnswer, Source,
     connection::{Reply, Said},
 };
-use crate::projection::Projection;
+use crate::copy;
 
 /// Records checked before other tasks get their turn.
 const YIELD_EVERY: usize = 16;
@@ -24,11 +24,11 @@ pub struct Check {
     /// Key fields of the dataset.
     pub key_fields: Vec<String>,
     /// What is granted.
-    pub projection: Projection,
+    pub view: View,
     /// Bounds of a record.
     pub limits: Limits,
     /// Who answered.
-    pub source: SystemId,
+    pub source: Source,
     /// The day code lists are judged at when the provider tells none.
     pub now: TimestampMs,
 }
@@ -70,16 +70,43 @@ impl Check {
                 (None, Said::NoRecord) => KeyAnswer::NotFound { source: self.source.clone() },
                 (None, Said::Unable) => KeyAnswer::NotAnswered(Reason::LookUpNotAnswered),
                 (None, Said::Record { payload, event_time }) => {
-                    match self.record(key, &payload, event_time, &mut parser, &mut outcome) {
-                        Some(found) => KeyAnswer::Found(found),
-                        None => KeyAnswer::NotAnswered(Reason::LookUpAnswerInvalid),
-                    }
+                    let answer = self.record(key, &payload, event_time, &mut parser, &mut outcome);
+                    answer.unwrap_or(KeyAnswer::NotAnswered(Reason::LookUpAnswerInvalid))
                 }
             });
         }
         let unanswered = KeyAnswer::NotAnswered(Reason::LookUpNotAnswered);
         let answers = answers.into_iter().map(|answer| answer.unwrap_or_else(|| unanswered.clone())).collect();
         Checked { answers, astray }
+    }
+
+    /// What is shown of records of the current copy, which were checked when they were published. A record that cannot be shown
+    /// is told as not answered.
+    pub async fn copied(&self, records: Vec<Option<copy::Found>>) -> Checked {
+        let mut parser = Parser::new(self.limits);
+        let mut answers = Vec::with_capacity(records.len());
+        for (at, record) in records.into_iter().enumerate() {
+            if at % YIELD_EVERY == YIELD_EVERY - 1 {
+                tokio::task::yield_now().await;
+            }
+            let source = self.source.clone();
+            let Some(record) = record else {
+                answers.push(KeyAnswer::NotFound { source });
+                continue;
+            };
+            let mut reduced = Vec::with_capacity(record.payload.len());
+            answers.push(match self.view.show(&mut parser, &record.payload, &mut reduced) {
+                Ok(true) => KeyAnswer::Found(Found {
+                    payload: reduced.into(),
+                    schema_version: record.schema_version,
+                    source,
+                    event_time: Some(record.event_time),
+                }),
+                Ok(false) => KeyAnswer::NotPermitted { source },
+                Err(_) => KeyAnswer::NotAnswered(Reason::LookUpNotAnswered),
+            });
+        }
+        Checked { answers, astray: 0 }
     }
 
     fn record(
@@ -89,7 +116,7 @@ impl Check {
         event_time: Option<TimestampMs>,
         parser: &mut Parser,
         outcome: &mut Outcome,
-    ) -> Option<Found> {
+    ) -> Option<KeyAnswer> {
         let document = parser.parse(payload).ok()?;
         outcome.clear();
         self.schema.check(&document, event_time.unwrap_or(self.now).date_in_vietnam(), outcome);
@@ -102,12 +129,14 @@ impl Check {
             return None;
         }
         let mut reduced = Vec::with_capacity(payload.len());
-        self.projection.apply(payload, &mut reduced).ok()?;
-        Some(Found {
+        if !self.view.show(parser, payload, &mut reduced).ok()? {
+            return Some(KeyAnswer::NotPermitted { source: self.source.clone() });
+        }
+        Some(KeyAnswer::Found(Found {
             payload: reduced.into(),
             schema_version: self.schema_version,
             source: self.source.clone(),
             event_time,
-        })
+        }))
     }
 }

@@ -40,7 +40,7 @@ fn dataset(id: &str, element: &str, secondary: &[&[&str]]) -> Vec<control::Chang
             stage: ldop_contract::exchange::v1::Stage::Live.into(),
         }],
         partitions: 2,
-        current_copy: Some(CurrentCopy { secondary_keys: secondary.iter().map(key).collect() }),
+        current_copy: Some(CurrentCopy { secondary_keys: secondary.iter().map(key).collect(), max_age_seconds: 0 }),
         ..Default::default()
     };
     [Resource::Schema(schema), Resource::Dataset(dataset)]

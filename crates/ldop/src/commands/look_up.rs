@@ -104,6 +104,7 @@ fn exit(response: &LookUpResponse) -> Exit {
     let not_answered = response.answers.iter().filter_map(|answer| match &answer.outcome {
         Some(Outcome::NotAnswered(told)) => Some(told.retryable),
         Some(Outcome::Found(_) | Outcome::NotFound(_)) => None,
+        Some(Outcome::NotPermitted(_)) => Some(false),
         None => Some(false),
     });
     not_answered.fold(Exit::Ok, |exit, retryable| match (exit, retryable) {
@@ -122,6 +123,10 @@ fn show(keys: &[Key], response: &LookUpResponse) {
             Some(Outcome::Found(found)) => show_found(key, found),
             Some(Outcome::NotFound(not_found)) => {
                 output::line(format_args!("{key}: no record, says {}", not_found.source));
+            }
+            Some(Outcome::NotPermitted(told)) => {
+                let source = &told.source;
+                output::line(format_args!("{key}: not permitted: {source} has a record the agreement does not show"));
             }
             Some(Outcome::NotAnswered(told)) => show_not_answered(key, told),
             None => output::line(format_args!("{key}: an answer this version does not know")),
@@ -179,6 +184,7 @@ fn to_json(keys: &[Key], response: &LookUpResponse) -> Value {
                 "event_time": event_time(found),
             }),
             Some(Outcome::NotFound(not_found)) => json!({ "outcome": "not_found", "source": not_found.source }),
+            Some(Outcome::NotPermitted(told)) => json!({ "outcome": "not_permitted", "source": told.source }),
             Some(Outcome::NotAnswered(told)) => json!({
                 "outcome": "not_answered",
                 "reason": told.reason,

@@ -45,6 +45,11 @@ impl Exchange {
                 let fields = bad.into_iter().map(|bad| BadField { field: field(bad.at), expected: bad.expected });
                 status::of_bad_fields(fields.collect())
             }
+            Refused::Missing(fields) => {
+                let expected = "a text: the agreement asks it of each look-up";
+                let bad = |field: &'static str| BadField { field: field.into(), expected: expected.into() };
+                status::of_bad_fields(fields.into_iter().map(bad).collect())
+            }
         })
     }
 
@@ -209,6 +214,10 @@ fn answered_to_wire(answered: Answered) -> wire::LookUpResponse {
         agreement_version: answered.agreement_version,
         answers: answered.answers.into_iter().map(key_answer_to_wire).collect(),
         salt: Bytes::copy_from_slice(&answered.salt),
+        copy: answered.copy.map(|copy| wire::CopyState {
+            positions: super::positions_to_wire(copy.positions),
+            followed_time: Some(timestamp_to_wire(copy.followed)),
+        }),
     }
 }
 
@@ -222,6 +231,7 @@ fn key_answer_to_wire(answer: KeyAnswer) -> wire::LookUpAnswer {
             event_time: event_time.map(timestamp_to_wire),
         }),
         KeyAnswer::NotFound { source } => Outcome::NotFound(wire::NotFound { source: source.to_string() }),
+        KeyAnswer::NotPermitted { source } => Outcome::NotPermitted(wire::NotPermitted { source: source.to_string() }),
         KeyAnswer::NotAnswered(reason) => {
             let (vi, en) = reason.message();
             Outcome::NotAnswered(wire::NotAnswered {
