@@ -41,6 +41,8 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 mod account;
 #[path = "look_up/faults.rs"]
 mod faults;
+#[path = "look_up/matrix.rs"]
+mod matrix;
 #[path = "look_up/views.rs"]
 mod views;
 

@@ -10,19 +10,19 @@ use serde_json::{Map, Value};
 use super::*;
 
 impl World {
-    async fn change_agreement(&self, change: impl FnOnce(&mut Agreement)) {
+    pub(crate) async fn change_agreement(&self, change: impl FnOnce(&mut Agreement)) {
         let mut agreement = (*self.exchange.control.state().stored.agreements[AGREEMENT]).clone();
         change(&mut agreement);
         self.apply(vec![control::Change { resource: Some(Resource::Agreement(agreement)) }]).await;
     }
 
-    async fn change_dataset(&self, change: impl FnOnce(&mut ldop_contract::catalog::v1::Dataset)) {
+    pub(crate) async fn change_dataset(&self, change: impl FnOnce(&mut ldop_contract::catalog::v1::Dataset)) {
         let mut dataset = (*self.exchange.control.state().stored.datasets["civil-status"]).clone();
         change(&mut dataset);
         self.apply(vec![control::Change { resource: Some(Resource::Dataset(dataset)) }]).await;
     }
 
-    async fn keep_copy(&self, sources: &[LookUpSource]) {
+    pub(crate) async fn keep_copy(&self, sources: &[LookUpSource]) {
         self.change_dataset(|dataset| {
             dataset.current_copy = Some(CurrentCopy::default());
             dataset.look_up_sources = sources.iter().map(|source| (*source).into()).collect();
@@ -30,7 +30,7 @@ impl World {
         .await;
     }
 
-    async fn publish(&self, samples: &[Sample]) {
+    pub(crate) async fn publish(&self, samples: &[Sample]) {
         let mut publisher =
             Publisher::open(Arc::clone(&self.exchange), system(PROVIDER), births(), Stage::Live).expect("may provide");
         let records = samples.iter().map(|sample| Incoming {
@@ -44,7 +44,7 @@ impl World {
     }
 
     /// Looks up until the copy holds what was published.
-    async fn told_by_copy(&self, keys: Vec<Bytes>) -> Answered {
+    pub(crate) async fn told_by_copy(&self, keys: Vec<Bytes>) -> Answered {
         for _ in 0..3_000 {
             if let Ok(answered) = self.call(keys.clone()).await
                 && answered.copy.is_some()
