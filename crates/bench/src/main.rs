@@ -19,6 +19,7 @@ mod copy;
 mod corpus;
 mod large;
 mod load;
+mod look_up;
 mod registry;
 mod road;
 mod settings;
@@ -97,6 +98,9 @@ async fn measure(settings: &Settings) -> anyhow::Result<()> {
         let (dir, program) = (folder.path().to_owned(), program.clone());
         let measures = registry::RegistryMeasures { settings, program, dir, definitions: &definitions };
         rows.extend(measures.measure().await?);
+    }
+    if settings.wants(Measure::LookUp) {
+        rows.extend(look_up::measure(settings, folder.path(), program.clone(), &definitions).await?);
     }
     if settings.wants(Measure::Copy) {
         rows.extend(copy::measure(settings, folder.path(), &definitions).await?);

@@ -56,6 +56,8 @@ pub enum Measure {
     Registry,
     /// 10 to 1,000 datasets; an empty log to a large backlog.
     Growth,
+    /// Look-ups by the current copy against a bare tonic echo.
+    LookUp,
     /// Making a current copy against reading the log.
     Copy,
 }

@@ -12,10 +12,11 @@ use bytes::Bytes;
 use hdrhistogram::Histogram;
 use ldop_client::Client;
 use ldop_contract::exchange::v1::{
-    GetExchangeRequest, GetExchangeResponse, LookUpRequest, LookUpResponse, PublishRequest, PublishResponse,
-    PublishStreamRequest, PublishStreamResponse, Receipt, ServeRequest, ServeResponse, SubscribeRequest,
-    SubscribeResponse,
+    CopyState, FoundRecord, GetExchangeRequest, GetExchangeResponse, LookUpAnswer, LookUpRequest, LookUpResponse,
+    PartitionPosition, PublishRequest, PublishResponse, PublishStreamRequest, PublishStreamResponse, Receipt,
+    ServeRequest, ServeResponse, SubscribeRequest, SubscribeResponse,
     exchange_service_server::{ExchangeService, ExchangeServiceServer},
+    look_up_answer,
 };
 use ldop_types::{DatasetName, ExchangeId, Stage};
 use tokio::{net::TcpListener, task::JoinSet};
@@ -26,17 +27,21 @@ use tonic::{
 
 use crate::{
     corpus::Corpus,
+    look_up::SHOWN,
     settings::Settings,
     table::{Row, median, rate},
     world::World,
 };
 
-const CALLERS: usize = 100;
+/// Callers at a time.
+pub const CALLERS: usize = 100;
 
 /// What a round gave.
-struct Round {
-    rate: f64,
-    p99_ms: f64,
+pub struct Round {
+    /// Calls in a second.
+    pub rate: f64,
+    /// 99 of 100 calls were answered within.
+    pub p99_ms: f64,
 }
 
 /// Rounds of hub and echo by turns.
@@ -90,21 +95,42 @@ pub async fn measure(
 }
 
 async fn call(clients: &[Client], corpus: &Corpus, time: Duration) -> anyhow::Result<Round> {
+    let flows = corpus.flows.clone();
+    callers(clients, time, move |client, caller, nth| {
+        let flow = flows[caller % flows.len()].clone();
+        async move {
+            let dataset = DatasetName::parse(flow.dataset.id())?;
+            let record = &flow.records[(caller * flow.records.len() / CALLERS + nth) % flow.records.len()];
+            let (payload, time) = (record.payload.clone(), Some(record.event_time));
+            client.publish_one(&dataset, Stage::Live, ExchangeId::new(), payload, time).await?;
+            anyhow::Ok(())
+        }
+    })
+    .await
+}
+
+/// Callers that each wait for the answer before they ask again, for a time. Each has one of the clients by turns, and is told who
+/// it is and how many it has asked before.
+///
+/// # Errors
+///
+/// A call fails.
+pub async fn callers<F: Future<Output = anyhow::Result<()>> + Send>(
+    clients: &[Client],
+    time: Duration,
+    ask: impl Fn(Client, usize, usize) -> F + Clone + Send + 'static,
+) -> anyhow::Result<Round> {
     let mut callers = JoinSet::new();
     let started = Instant::now();
     for caller in 0..CALLERS {
-        let which = caller % clients.len();
-        let (client, flow) = (clients[which].clone(), corpus.flows[which].clone());
+        let (client, ask) = (clients[caller % clients.len()].clone(), ask.clone());
         callers.spawn(async move {
-            let dataset = DatasetName::parse(flow.dataset.id())?;
             let mut latencies = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?;
-            let mut next = caller * flow.records.len() / CALLERS;
+            let mut nth = 0;
             while started.elapsed() < time {
-                let record = &flow.records[next % flow.records.len()];
-                next += 1;
                 let asked = Instant::now();
-                let (payload, time) = (record.payload.clone(), Some(record.event_time));
-                client.publish_one(&dataset, Stage::Live, ExchangeId::new(), payload, time).await?;
+                ask(client.clone(), caller, nth).await?;
+                nth += 1;
                 latencies.saturating_record(u64::try_from(asked.elapsed().as_micros())?);
             }
             anyhow::Ok(latencies)
@@ -119,13 +145,19 @@ async fn call(clients: &[Client], corpus: &Corpus, time: Duration) -> anyhow::Re
 }
 
 /// The echo as a process of its own. Ends with its owner.
-struct Echo {
+pub struct Echo {
     child: Child,
-    address: String,
+    /// Where it answers.
+    pub address: String,
 }
 
 impl Echo {
-    fn start(world: &World) -> anyhow::Result<Self> {
+    /// Starts it.
+    ///
+    /// # Errors
+    ///
+    /// It ends at once.
+    pub fn start(world: &World) -> anyhow::Result<Self> {
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
             .arg(std::env::current_exe()?)
@@ -216,7 +248,24 @@ impl ExchangeService for Echoing {
     }
 
     async fn look_up(&self, _: Request<LookUpRequest>) -> Result<Response<LookUpResponse>, Status> {
-        Err(Status::unimplemented("no look-ups here"))
+        let found = FoundRecord {
+            payload: Bytes::from_static(&[b'x'; SHOWN]),
+            schema_version: 1,
+            source: "hub".to_owned(),
+            event_time: Some(prost_types::Timestamp { seconds: 1_800_000_000, nanos: 1 }),
+        };
+        let answer = LookUpAnswer { outcome: Some(look_up_answer::Outcome::Found(found)) };
+        let copy = CopyState {
+            positions: vec![PartitionPosition { partition: 1, offset: 100_000 }],
+            followed_time: Some(prost_types::Timestamp { seconds: 1_800_000_000, nanos: 1 }),
+        };
+        Ok(Response::new(LookUpResponse {
+            exchange_id: Bytes::from_static(&[7; 16]),
+            agreement_version: 1,
+            answers: vec![answer],
+            salt: Bytes::from_static(&[7; 16]),
+            copy: Some(copy),
+        }))
     }
 
     async fn serve(&self, _: Request<Streaming<ServeRequest>>) -> Result<Response<Self::ServeStream>, Status> {
