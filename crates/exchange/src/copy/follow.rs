@@ -287,6 +287,11 @@ impl Follower {
             let partition = self.partition(index);
             let mut time = self.copies.shared.clock.now();
             let ends = self.ends(&partition).await?;
+            if ends.start > 0 {
+                // Of whatever was there nobody can say that there is no record.
+                warn!(%partition, start = ends.start, "no current copy: the log has lost the dataset's first records, to a retention it once had");
+                return Err(End::Failed);
+            }
             let (mut next, mut end) = (ends.start, ends.end);
             while next < end {
                 time = self.copies.shared.clock.now();

@@ -445,3 +445,40 @@ fn void_header(entry: &ldop_log::Entry) -> Bytes {
     header.epoch -= 1;
     header.encode_to_vec().into()
 }
+
+/// Nobody can say of a record that was lost that there is none.
+#[tokio::test]
+async fn a_log_that_has_lost_its_beginning_gives_no_copy() {
+    let dir = tempfile::tempdir().expect("folder");
+    let mut config = embedded::Config::new(dir.path().join("log"));
+    config.upkeep_interval = Duration::from_millis(20);
+    let log: Arc<dyn MessageLog> = EmbeddedLog::open(config).expect("open log");
+    let exchange = with_samples(node(Arc::clone(&log), dir.path()).await).await;
+    let fleeting = plain().into_iter().map(|change| match change.resource {
+        Some(Resource::Dataset(dataset)) => {
+            let dataset = catalog::Dataset { retention_seconds: 1, current_copy: None, ..dataset };
+            control::Change { resource: Some(Resource::Dataset(dataset)) }
+        }
+        resource => control::Change { resource },
+    });
+    apply(&exchange, fleeting.collect()).await;
+    let mut known = Things::new();
+    publish(&exchange, "things", &mut known, (0..20).map(|id| (id, "an"))).await;
+    let lost = async {
+        for index in (0..2).cycle() {
+            let partition = Partition { topic: dataset_topic(Stage::Live, &name("things")), index };
+            if log.watermarks(&partition).await.expect("watermarks").start > 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, lost).await.expect("retention takes what is older than a second");
+    apply(&exchange, plain()).await;
+    let asked = Ask::Keys(vec![key_bytes(["id 1"]).expect("a key")]);
+    for _ in 0..30 {
+        let told = ask(&exchange, "things", &asked, None).await;
+        assert!(matches!(told, Err(NoAnswer::NotReady | NoAnswer::NoCopy)), "{told:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
