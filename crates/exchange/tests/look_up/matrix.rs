@@ -17,11 +17,13 @@ enum Exit {
     Copy,
 }
 
+type Record = Map<String, Value>;
+
 /// A kind of grant, and what of a record it lets be seen: none where the record is withheld.
 struct Grant {
     name: &'static str,
     change: Box<dyn Fn(&mut Agreement)>,
-    seen: Box<dyn Fn(&Map<String, Value>) -> Option<Map<String, Value>>>,
+    seen: Box<dyn Fn(&Record) -> Option<Record>>,
 }
 
 const FIELDS: [&str; 5] = ["register_no", "kind", "personal_id", "birth_date", "mother"];
@@ -30,7 +32,7 @@ fn mask(field: &str, kind: MaskKind, shown_last: u32) -> FieldMask {
     FieldMask { field: field.into(), kind: kind.into(), shown_first: 0, shown_last }
 }
 
-fn only(record: &Map<String, Value>, fields: &[&str]) -> Map<String, Value> {
+fn only(record: &Record, fields: &[&str]) -> Record {
     record.iter().filter(|(name, _)| fields.contains(&name.as_str())).map(|(n, v)| (n.clone(), v.clone())).collect()
 }
 
@@ -42,11 +44,10 @@ fn grants(commune: &str) -> Vec<Grant> {
     };
     let condition = format!("this.register_no.contains('{commune}')");
     let (held, both) = (commune.to_owned(), condition.clone());
-    let is_of =
-        move |record: &Map<String, Value>| record["register_no"].as_str().is_some_and(|number| number.contains(&held));
+    let is_of = move |record: &Record| record["register_no"].as_str().is_some_and(|number| number.contains(&held));
     let is_of_too = is_of.clone();
     let without = |field: &'static str| {
-        move |record: &Map<String, Value>| {
+        move |record: &Record| {
             let mut seen = only(record, &FIELDS);
             seen.remove(field);
             Some(seen)
@@ -118,7 +119,7 @@ fn grants(commune: &str) -> Vec<Grant> {
 
 impl World {
     /// What comes out at an exit, by key; withheld records are not among it.
-    async fn out_at(&self, exit: Exit, samples: &[Sample]) -> Vec<Map<String, Value>> {
+    async fn out_at(&self, exit: Exit, samples: &[Sample]) -> Vec<Record> {
         let read = |payload: &Bytes| serde_json::from_slice(payload).expect("an object");
         match exit {
             Exit::Subscription => {
@@ -162,7 +163,7 @@ async fn nothing_that_is_not_granted_leaves_by_any_exit() {
     world.publish(&samples).await;
     world.told_by_copy(keys_of(&samples[39..])).await;
     let serving = world.answering(from_register(&samples));
-    let records: Vec<Map<String, Value>> =
+    let records: Vec<Record> =
         samples.iter().map(|sample| serde_json::from_slice(&sample.payload).expect("an object")).collect();
     let commune = records[0]["register_no"].as_str().expect("a text").split('-').nth(1).expect("a commune").to_owned();
     let mut tried = 0;

@@ -456,7 +456,7 @@ async fn a_log_that_has_lost_its_beginning_gives_no_copy() {
     let exchange = with_samples(node(Arc::clone(&log), dir.path()).await).await;
     let fleeting = plain().into_iter().map(|change| match change.resource {
         Some(Resource::Dataset(dataset)) => {
-            let dataset = catalog::Dataset { retention_seconds: 1, current_copy: None, ..dataset };
+            let dataset = catalog::Dataset { retention_seconds: 2, current_copy: None, ..dataset };
             control::Change { resource: Some(Resource::Dataset(dataset)) }
         }
         resource => control::Change { resource },
@@ -473,7 +473,9 @@ async fn a_log_that_has_lost_its_beginning_gives_no_copy() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(SOON, lost).await.expect("retention takes what is older than a second");
+    tokio::time::timeout(SOON, lost).await.expect("retention takes what is older than two seconds");
+    // There is something again behind what was lost.
+    publish(&exchange, "things", &mut known, (0..20).map(|id| (id, "binh"))).await;
     apply(&exchange, plain()).await;
     let asked = Ask::Keys(vec![key_bytes(["id 1"]).expect("a key")]);
     for _ in 0..30 {
