@@ -18,12 +18,14 @@ enum Exit {
 }
 
 type Record = Map<String, Value>;
+/// What is seen of a record.
+type Seen = dyn Fn(&Record) -> Option<Record>;
 
 /// A kind of grant, and what of a record it lets be seen: none where the record is withheld.
 struct Grant {
     name: &'static str,
     change: Box<dyn Fn(&mut Agreement)>,
-    seen: Box<dyn Fn(&Record) -> Option<Record>>,
+    seen: Box<Seen>,
 }
 
 const FIELDS: [&str; 5] = ["register_no", "kind", "personal_id", "birth_date", "mother"];
