@@ -35,8 +35,8 @@ if yaml:
 
 metric = re.compile(r"ldop_[a-z_]+")
 source = set()
-for path in ["crates/exchange/src/metrics.rs", "crates/gateway/src/metrics.rs"]:
-    source |= set(re.findall(r'"(ldop_[a-z_]+)"', (root / path).read_text()))
+for path in [*root.glob("crates/exchange/src/**/metrics.rs"), root / "crates/gateway/src/metrics.rs"]:
+    source |= set(re.findall(r'"(ldop_[a-z_]+)"', path.read_text()))
 assert len(source) > 10, "metrics not found in the source"
 base = lambda name: re.sub(r"_(bucket|sum|count)$", "", name) if name not in source else name
 documented = set(re.findall(r"^\| `(ldop_[a-z_]+)`", (root / "docs/metrics.md").read_text(), re.M))
