@@ -1,8 +1,9 @@
-//! How long to wait before the next try.
+//! How long to wait before the next try, and when a stream that was lost is opened again.
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use ldop_types::Reason;
+use tokio::time::{Instant, sleep_until};
 
 use crate::{Error, RetryPolicy};
 
@@ -53,6 +54,54 @@ impl Backoff {
     fn jittered(&self, random: f64) -> Duration {
         let doubled = self.policy.first.saturating_mul(1u32 << self.failures.min(20));
         doubled.min(self.policy.longest).mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
+    }
+}
+
+/// When a stream that was lost is opened again, and whether at all.
+#[derive(Debug)]
+pub(crate) struct Reopening {
+    backoff: Backoff,
+    /// No try before this.
+    not_before: Option<Instant>,
+    /// Why there is none any more.
+    failed: Option<Error>,
+}
+
+impl Reopening {
+    pub(crate) fn new(policy: RetryPolicy) -> Self {
+        Self { backoff: Backoff::new(policy), not_before: None, failed: None }
+    }
+
+    /// The error that no try helps against, once there is one.
+    pub(crate) fn failed(&self) -> Result<(), Error> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// Waits until the stream may be opened. Safe to drop.
+    pub(crate) async fn turn(&mut self) {
+        if let Some(moment) = self.not_before {
+            sleep_until(moment).await;
+            self.not_before = None;
+        }
+    }
+
+    /// Something came.
+    pub(crate) fn succeeded(&mut self) {
+        self.backoff.succeeded();
+    }
+
+    /// The stream was lost, or could not be opened. Tells how long the next [`turn`](Self::turn) takes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Backoff::wait_after`]; from then on also of [`failed`](Self::failed).
+    pub(crate) fn lost(&mut self, error: Error) -> Result<Duration, Error> {
+        let at_once = error.reason() == Some(Reason::AgreementChanged);
+        let waited = self.backoff.wait_after(error).inspect_err(|error| self.failed = Some(error.clone()))?;
+        // An agreement that changed is compiled anew and open at once.
+        let wait = if at_once { Duration::ZERO } else { waited };
+        self.not_before = (!at_once).then(|| Instant::now() + wait);
+        Ok(wait)
     }
 }
 

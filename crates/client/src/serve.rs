@@ -15,15 +15,12 @@ use ldop_contract::{
     },
 };
 use ldop_types::{DatasetName, Stage, TimestampMs};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use tracing::warn;
 
-use crate::{Client, Error, RetryPolicy, backoff::Backoff, connection::Node};
+use crate::{Client, Error, RetryPolicy, backoff::Reopening, connection::Node};
 
 /// Answers the connection may be behind; whoever answers then waits.
 const ANSWERS_AHEAD: usize = 64;
@@ -117,10 +114,8 @@ pub struct Provider {
     client: Client,
     dataset: DatasetName,
     stage: Stage,
-    backoff: Backoff,
+    reopening: Reopening,
     stream: Option<Stream>,
-    not_before: Option<Instant>,
-    failed: Option<Error>,
 }
 
 #[derive(Debug)]
@@ -135,8 +130,7 @@ impl Client {
     #[must_use]
     pub fn provider(&self, dataset: DatasetName, stage: Stage, retry: RetryPolicy) -> Provider {
         let client = self.clone();
-        let backoff = Backoff::new(retry);
-        Provider { client, dataset, stage, backoff, stream: None, not_before: None, failed: None }
+        Provider { client, dataset, stage, reopening: Reopening::new(retry), stream: None }
     }
 }
 
@@ -148,21 +142,16 @@ impl Provider {
     /// [`Error::Hub`] when the hub refuses for good, such as NOT_A_PROVIDER; [`Error::GaveUp`]. The same error comes again
     /// from then on.
     pub async fn next(&mut self) -> Result<Served, Error> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
-        }
+        self.reopening.failed()?;
         loop {
-            if let Some(moment) = self.not_before {
-                sleep_until(moment).await;
-                self.not_before = None;
-            }
+            self.reopening.turn().await;
             let step = match &mut self.stream {
                 Some(stream) => stream.read().await.map_err(|error| stream.node.refine(error)),
                 None => self.open().await.map(|opened| Some(Served::Opened(opened))),
             };
             match step {
                 Ok(Some(served)) => {
-                    self.backoff.succeeded();
+                    self.reopening.succeeded();
                     return Ok(served);
                 }
                 Ok(None) => {}
@@ -175,17 +164,9 @@ impl Provider {
         if let Some(stream) = self.stream.take() {
             self.client.failed(&stream.node);
         }
-        match self.backoff.wait_after(error.clone()) {
-            Ok(wait) => {
-                warn!(dataset = %self.dataset, %error, ?wait, "stream of look-ups lost");
-                self.not_before = Some(Instant::now() + wait);
-                Ok(())
-            }
-            Err(error) => {
-                self.failed = Some(error.clone());
-                Err(error)
-            }
-        }
+        let wait = self.reopening.lost(error.clone())?;
+        warn!(dataset = %self.dataset, %error, ?wait, "stream of look-ups lost");
+        Ok(())
     }
 
     async fn open(&mut self) -> Result<ServeOpened, Error> {

@@ -14,16 +14,13 @@ use ldop_contract::{
         SubscribeRequest, SubscribeResponse, subscribe_open, subscribe_request, subscribe_response,
     },
 };
-use ldop_types::{AgreementId, Reason, Stage, SubscriptionName, TimestampMs};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until, timeout},
-};
+use ldop_types::{AgreementId, Stage, SubscriptionName, TimestampMs};
+use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use tracing::warn;
 
-use crate::{Client, Error, RetryPolicy, backoff::Backoff, connection::Node};
+use crate::{Client, Error, RetryPolicy, backoff::Reopening, connection::Node};
 
 /// Credits and acknowledgements the connection may be behind. When it is full they are put together with the next.
 const REQUESTS_AHEAD: usize = 16;
@@ -102,16 +99,13 @@ pub struct Subscriber {
     agreement: AgreementId,
     subscription: SubscriptionName,
     config: SubscriberConfig,
-    backoff: Backoff,
+    reopening: Reopening,
     stream: Option<Stream>,
-    /// No try to open before this.
-    not_before: Option<Instant>,
     opened_before: bool,
     /// Where to open again: what the hub said at first, moved on by acknowledgements.
     resume: BTreeMap<u32, u64>,
     /// Acknowledged and not yet handed to the connection.
     unsent: BTreeMap<u32, u64>,
-    failed: Option<Error>,
 }
 
 #[derive(Debug)]
@@ -137,14 +131,12 @@ impl Client {
             client: self.clone(),
             agreement,
             subscription,
-            backoff: Backoff::new(config.retry),
+            reopening: Reopening::new(config.retry),
             config,
             stream: None,
-            not_before: None,
             opened_before: false,
             resume: BTreeMap::new(),
             unsent: BTreeMap::new(),
-            failed: None,
         }
     }
 }
@@ -157,14 +149,9 @@ impl Subscriber {
     /// [`Error::Hub`] when the hub refuses for good, such as an agreement that has ended or a subscription taken over by
     /// another stream; [`Error::GaveUp`]. The same error comes again from then on.
     pub async fn next(&mut self) -> Result<Event, Error> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
-        }
+        self.reopening.failed()?;
         loop {
-            if let Some(moment) = self.not_before {
-                sleep_until(moment).await;
-                self.not_before = None;
-            }
+            self.reopening.turn().await;
             let step = match &mut self.stream {
                 Some(stream) => {
                     let read = stream.read(&self.config, &mut self.unsent).await;
@@ -174,7 +161,7 @@ impl Subscriber {
             };
             match step {
                 Ok(Some(event)) => {
-                    self.backoff.succeeded();
+                    self.reopening.succeeded();
                     return Ok(event);
                 }
                 Ok(None) => {}
@@ -228,19 +215,9 @@ impl Subscriber {
         if let Some(stream) = self.stream.take() {
             self.client.failed(&stream.node);
         }
-        // An agreement that changed is compiled anew and open at once.
-        let changed = error.reason() == Some(Reason::AgreementChanged);
-        match self.backoff.wait_after(error.clone()) {
-            Ok(wait) => {
-                warn!(agreement = %self.agreement, subscription = %self.subscription, %error, ?wait, "subscription lost");
-                self.not_before = (!changed).then(|| Instant::now() + wait);
-                Ok(())
-            }
-            Err(error) => {
-                self.failed = Some(error.clone());
-                Err(error)
-            }
-        }
+        let wait = self.reopening.lost(error.clone())?;
+        warn!(agreement = %self.agreement, subscription = %self.subscription, %error, ?wait, "subscription lost");
+        Ok(())
     }
 
     async fn open(&mut self) -> Result<Opened, Error> {

@@ -43,7 +43,8 @@ use std::{
     time::Duration,
 };
 
-use ldop_control::{Control, ControlState};
+use ldop_catalog::{Dataset, state::Versioned};
+use ldop_control::{Control, ControlState, LazySchema};
 use ldop_log::{Cleanup, LogError, MessageLog, Partition, TopicSpec};
 use ldop_types::{DatasetName, Reason, Stage, SystemId, TimestampMs};
 use parking_lot::Mutex;
@@ -360,6 +361,23 @@ impl Exchange {
     fn known_system(&self, state: &ControlState, system: &SystemId) -> Result<(), Reason> {
         let found = state.catalog.systems.get(system).ok_or(Reason::SystemUnknown)?;
         if found.value.definition.suspended { Err(Reason::SystemSuspended) } else { Ok(()) }
+    }
+
+    /// Whether the system may provide the dataset in the stage: as it stands, and the schema that judges.
+    fn may_provide<'s>(
+        &self,
+        state: &'s ControlState,
+        system: &SystemId,
+        dataset: &DatasetName,
+        stage: Stage,
+    ) -> Result<(&'s Arc<Versioned<Dataset>>, &'s Arc<LazySchema>), Reason> {
+        self.known_system(state, system)?;
+        let found = state.dataset(dataset).ok_or(Reason::DatasetUnknown)?;
+        if !found.value.provides(system, stage) {
+            return Err(Reason::NotAProvider);
+        }
+        let schema = state.schema(found.value.schema.as_str(), stage).ok_or(Reason::SchemaNotApproved)?;
+        Ok((found, schema))
     }
 
     /// Claims a subscription id; whoever held it is told to end.

@@ -732,12 +732,7 @@ async fn read_around(
 
 fn plan(exchange: &Exchange, system: &SystemId, dataset: &DatasetName, stage: Stage) -> Result<Plan, Reason> {
     let state = exchange.control.state();
-    exchange.known_system(&state, system)?;
-    let found = state.dataset(dataset).ok_or(Reason::DatasetUnknown)?;
-    if !found.value.provides(system, stage) {
-        return Err(Reason::NotAProvider);
-    }
-    let schema = state.schema(found.value.schema.as_str(), stage).ok_or(Reason::SchemaNotApproved)?;
+    let (found, schema) = exchange.may_provide(&state, system, dataset, stage)?;
     let framing = match found.value.wire_format {
         WireFormat::Json => None,
         WireFormat::Confluent => Some(Framing::of(&state, found.value.schema.as_str(), stage, schema.id())),

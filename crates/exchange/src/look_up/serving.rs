@@ -109,11 +109,6 @@ impl Drop for Serving {
 /// Whether the system may serve the dataset now, and by what its answers are checked.
 fn terms(exchange: &Exchange, system: &SystemId, dataset: &DatasetName, stage: Stage) -> Result<Terms, Reason> {
     let state = exchange.control.state();
-    exchange.known_system(&state, system)?;
-    let found = state.dataset(dataset).ok_or(Reason::DatasetUnknown)?;
-    if !found.value.provides(system, stage) {
-        return Err(Reason::NotAProvider);
-    }
-    let schema = state.schema(found.value.schema.as_str(), stage).ok_or(Reason::SchemaNotApproved)?;
+    let (found, schema) = exchange.may_provide(&state, system, dataset, stage)?;
     Ok(Terms { key_fields: found.value.definition.key_fields.clone(), schema_version: schema.version })
 }
