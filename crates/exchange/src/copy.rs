@@ -9,6 +9,7 @@
 //! - `tally`: how a record that is *not* found is known not to be there.
 //! - `runs`: sorting names while a file is made.
 //! - `file`, `store`: what a file says of itself; making, opening, writing and reading one.
+//! - `reading`: questions, answered many at a time.
 //! - `follow`: the task that follows the log for one copy.
 //!
 //! A file is read as a whole when it is opened, every seal and every sum; from then on what an answer rests on is checked with
@@ -18,6 +19,7 @@
 
 mod file;
 mod follow;
+mod reading;
 mod runs;
 mod seal;
 mod store;
@@ -51,8 +53,9 @@ pub use self::seal::{CopyKey, KeyFileError};
 use self::{
     file::Identity,
     follow::Follower,
-    seal::{Name, digest},
-    store::{Answered, Fault, READERS, Store},
+    reading::{Question, Reading},
+    seal::digest,
+    store::{Answered, Fault, Store},
 };
 use crate::{header, writer::Shared};
 
@@ -236,8 +239,7 @@ struct Kept {
     /// Why it may not be answered from any more, and what was found.
     spoilt: Mutex<Option<(Cause, String)>>,
     changed: Notify,
-    /// Callers that read at the same time.
-    reading: Arc<Semaphore>,
+    reading: Arc<Reading>,
 }
 
 impl Kept {
@@ -249,7 +251,7 @@ impl Kept {
             lag: each().map(|_| AtomicU64::new(0)).collect(),
             spoilt: Mutex::new(None),
             changed: Notify::new(),
-            reading: Arc::new(Semaphore::new(READERS)),
+            reading: Arc::default(),
             plan,
         }
     }
@@ -327,15 +329,8 @@ impl Copies {
             let store = copy.store.load_full().ok_or(NoAnswer::NotReady)?;
             let question = Question::new(&copy.plan, &store, ask)?;
             let followed = self.fresh(&copy, &store, no_older).await?;
-            let turn = Arc::clone(&copy.reading).acquire_owned().await.map_err(|_| NoAnswer::NotReady)?;
-            let file = Arc::clone(&store);
-            let read = tokio::task::spawn_blocking(move || {
-                let answered = question.ask(&file);
-                drop(turn);
-                answered
-            });
-            match read.await {
-                Ok(Ok(Answered { found, more, positions })) => {
+            match copy.reading.answer(Arc::clone(&store), question).await {
+                Ok(Answered { found, more, positions }) => {
                     // Somebody else may have found meanwhile that it is spoilt.
                     if copy.store.load().as_ref().is_none_or(|current| !Arc::ptr_eq(current, &store)) {
                         continue;
@@ -343,15 +338,15 @@ impl Copies {
                     let positions = (0..).zip(positions).collect();
                     return Ok(Answer { records: found, more, positions, followed });
                 }
-                Ok(Err(Fault::Spoilt(cause, found))) => {
+                Err(Fault::Spoilt(cause, found)) => {
                     copy.spoil(&store, cause, found);
                     return Err(NoAnswer::NotReady);
                 }
-                Ok(Err(Fault::Passing(error))) => {
+                Err(Fault::Passing(error)) => {
                     warn!(%dataset, %stage, error, "current copy not read");
                     return Err(NoAnswer::Unavailable);
                 }
-                Ok(Err(Fault::Stopped)) | Err(_) => return Err(NoAnswer::Unavailable),
+                Err(Fault::Stopped) => return Err(NoAnswer::Unavailable),
             }
         }
     }
@@ -530,34 +525,6 @@ fn is_personal(state: &ControlState, schema: &str) -> bool {
             .get()
             .map_or(true, |compiled| compiled.finder(|element| element.sensitivity() != Sensitivity::None).is_some())
     })
-}
-
-/// A look-up, with names for its keys.
-enum Question {
-    Names(Vec<Name>),
-    Secondary(Name, usize),
-}
-
-impl Question {
-    fn new(plan: &Plan, store: &Store, ask: &Ask) -> Result<Self, NoAnswer> {
-        match ask {
-            Ask::Keys(keys) if keys.len() > MOST_KEYS => Err(NoAnswer::TooMuch { most: MOST_KEYS }),
-            Ask::Keys(keys) => Ok(Self::Names(keys.iter().map(|key| store.sealer.name(0, key)).collect())),
-            Ask::Secondary { most, .. } if *most > MOST_FOUND => Err(NoAnswer::TooMuch { most: MOST_FOUND }),
-            Ask::Secondary { fields, key, most } => {
-                let at = plan.secondary.iter().position(|known| known == fields).ok_or(NoAnswer::NoSuchKey)?;
-                let of = u8::try_from(at + 1).map_err(|_| NoAnswer::NoSuchKey)?;
-                Ok(Self::Secondary(store.sealer.name(of, key), *most))
-            }
-        }
-    }
-
-    fn ask(&self, store: &Store) -> Result<Answered, Fault> {
-        match self {
-            Self::Names(names) => store.by_names(names),
-            Self::Secondary(name, most) => store.by_secondary(name, *most),
-        }
-    }
 }
 
 /// Files of a copy in a folder that are whole, with their numbers.

@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod router;
 pub mod serving;
 mod ship;
+mod views;
 
 use std::{
     collections::HashSet,
@@ -51,6 +52,7 @@ use self::{
     hashes::Hashes,
     journal::{Asking, Journal},
     router::{Lesson, Router},
+    views::Views,
 };
 use crate::{
     Exchange,
@@ -59,7 +61,7 @@ use crate::{
     header::Salt,
     publish::KEY_BYTES,
     secret::Secret,
-    subscribe::{grant, view},
+    subscribe::grant,
 };
 
 /// Most keys of one call.
@@ -196,6 +198,7 @@ pub(crate) struct LookUps {
     pub(crate) router: Router,
     journal: Arc<Journal>,
     hashes: Hashes,
+    views: Views,
     shipping: TaskTracker,
     stop_shipping: CancellationToken,
 }
@@ -208,7 +211,7 @@ impl LookUps {
         let hashes = Hashes::new(secret);
         let (shipping, stop_shipping) = (TaskTracker::new(), CancellationToken::new());
         shipping.spawn(ship::ship(Arc::clone(&journal), events, stop_shipping.clone()));
-        Ok(Self { router: Router::default(), journal, hashes, shipping, stop_shipping })
+        Ok(Self { router: Router::default(), journal, hashes, views: Views::default(), shipping, stop_shipping })
     }
 
     pub(crate) fn journal_bytes(&self) -> u64 {
@@ -300,7 +303,7 @@ async fn prepare(
     let key_fields = found.value.definition.key_fields.clone();
     let keys = read_keys(&request.keys, &key_fields).map_err(Refused::Keys)?;
     let schema = state.schema(found.value.schema.as_str(), stage).ok_or(Refused::of(Reason::SchemaNotApproved))?;
-    let view = view(exchange, &state, &agreement.value).map_err(Refused::of)?;
+    let view = exchange.look_ups.views.of(exchange, &state, &agreement).map_err(Refused::of)?;
     if !exchange.look_ups.journal.takes() {
         return Err(Refused::of(Reason::LookUpNotRecorded));
     }

@@ -28,6 +28,7 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, OptionalExtens
 use super::{
     Cause, Found,
     file::{APPLICATION, Followed, IDENTITY, Identity, LAYOUT, PROGRESS, Progress, of_place},
+    reading::Question,
     seal::{CopyKey, Name, Sealer},
     tally::{Tally, Total, bounds, weight},
 };
@@ -42,7 +43,7 @@ const MAKING_CACHE: usize = 16 << 20;
 const WRITING_CACHE: usize = 4 << 20;
 /// Page cache of each connection that reads.
 const READING_CACHE: usize = 2 << 20;
-/// Connections that read at the same time; further look-ups wait for one.
+/// Most connections that read at the same time; further questions wait for one.
 pub(super) const READERS: usize = 4;
 /// Rows looked at between two looks at whether to go on.
 const LOOK_EVERY: u64 = 4_096;
@@ -53,7 +54,7 @@ const FIXED_BYTES: usize = 16 + 8 + 8 + 4;
 const NO_NAME: Name = [0; 16];
 
 /// Why an operation on a file failed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Fault {
     /// The file is not to be used any more.
     Spoilt(Cause, String),
@@ -209,6 +210,14 @@ struct Tallies {
 }
 
 impl Tallies {
+    /// For each name of a question the sum over its bucket.
+    fn of(&self, question: &Question) -> Vec<u64> {
+        match question {
+            Question::Names(names) => names.iter().map(|name| self.rows.of(name)).collect(),
+            Question::Secondary(name, _) => vec![self.secondary.of(name)],
+        }
+    }
+
     fn row(&mut self, name: &Name, seq: i64) {
         let weight = weight(name, seq);
         self.progress.rows.add(weight);
@@ -382,60 +391,64 @@ impl Store {
         Ok(())
     }
 
-    /// Finds the records of some keys, in the order of the names.
-    pub(super) fn by_names(&self, names: &[Name]) -> Result<Answered, Fault> {
+    /// Answers questions from one state of the file, in their order.
+    pub(super) fn answer(&self, questions: &[Question]) -> Result<Vec<Answered>, Fault> {
         self.reading(|conn| {
             let (transaction, known, positions) =
-                self.state(conn, |tallies| names.iter().map(|n| tallies.rows.of(n)).collect::<Vec<_>>())?;
-            let mut found = Vec::with_capacity(names.len());
-            {
-                let mut one = transaction.prepare_cached(
-                    "SELECT rows.place, rows.body FROM names JOIN rows ON rows.seq = names.seq WHERE names.name = ?1",
-                )?;
-                for (name, sum) in names.iter().zip(known) {
-                    let row = one
-                        .query_row([name], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
-                        .optional()?;
-                    found.push(match row {
-                        Some((place, body)) => Some(self.record(name, place, body, None)?),
-                        None => {
-                            let mut all = transaction
-                                .prepare_cached("SELECT name, seq FROM names WHERE name BETWEEN ?1 AND ?2")?;
-                            if !check_bucket(&mut all, name, sum)?.is_empty() {
-                                return Err(damaged("a row that is known is not there"));
-                            }
-                            None
-                        }
-                    });
-                }
-            }
-            Ok(Answered { found, more: false, positions })
+                self.state(conn, |tallies| questions.iter().map(|question| tallies.of(question)).collect::<Vec<_>>())?;
+            let answer = |(question, sums): (&Question, Vec<u64>)| {
+                let (found, more) = match question {
+                    Question::Names(names) => (self.by_names(&transaction, names, &sums)?, false),
+                    Question::Secondary(name, most) => self.by_secondary(&transaction, name, sums[0], *most)?,
+                };
+                Ok(Answered { found, more, positions: positions.clone() })
+            };
+            questions.iter().zip(known).map(answer).collect()
         })
     }
 
-    /// Finds at most `most` records with a secondary key of this name, oldest in the copy first.
-    pub(super) fn by_secondary(&self, name: &Name, most: usize) -> Result<Answered, Fault> {
-        self.reading(|conn| {
-            let (transaction, sum, positions) = self.state(conn, |tallies| tallies.secondary.of(name))?;
-            let (mut found, rows) = {
-                let mut all =
-                    transaction.prepare_cached("SELECT name, seq FROM secondary WHERE name BETWEEN ?1 AND ?2")?;
-                (Vec::new(), check_bucket(&mut all, name, sum)?)
-            };
-            let more = rows.len() > most;
-            {
-                let mut one = transaction.prepare_cached("SELECT name, place, body FROM rows WHERE seq = ?1")?;
-                for seq in rows.into_iter().take(most) {
-                    let row = one.query_row([seq], |row| {
-                        Ok((row.get::<_, Name>(0)?, row.get::<_, i64>(1)?, row.get::<_, Vec<u8>>(2)?))
-                    });
-                    let (row, place, body) =
-                        row.optional()?.ok_or_else(|| damaged("a row that is known is not there"))?;
-                    found.push(Some(self.record(&row, place, body, Some(name))?));
+    /// The records of some keys, in the order of the names.
+    fn by_names(&self, conn: &Connection, names: &[Name], known: &[u64]) -> Result<Vec<Option<Found>>, Fault> {
+        let mut one = conn.prepare_cached(
+            "SELECT rows.place, rows.body FROM names JOIN rows ON rows.seq = names.seq WHERE names.name = ?1",
+        )?;
+        let mut found = Vec::with_capacity(names.len());
+        for (name, sum) in names.iter().zip(known) {
+            let row = one.query_row([name], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))).optional()?;
+            found.push(match row {
+                Some((place, body)) => Some(self.record(name, place, body, None)?),
+                None => {
+                    let mut all = conn.prepare_cached("SELECT name, seq FROM names WHERE name BETWEEN ?1 AND ?2")?;
+                    if !check_bucket(&mut all, name, *sum)?.is_empty() {
+                        return Err(damaged("a row that is known is not there"));
+                    }
+                    None
                 }
-            }
-            Ok(Answered { found, more, positions })
-        })
+            });
+        }
+        Ok(found)
+    }
+
+    /// At most `most` records with a secondary key of this name, oldest in the copy first; and whether there are more.
+    fn by_secondary(
+        &self,
+        conn: &Connection,
+        name: &Name,
+        known: u64,
+        most: usize,
+    ) -> Result<(Vec<Option<Found>>, bool), Fault> {
+        let mut all = conn.prepare_cached("SELECT name, seq FROM secondary WHERE name BETWEEN ?1 AND ?2")?;
+        let rows = check_bucket(&mut all, name, known)?;
+        let more = rows.len() > most;
+        let mut one = conn.prepare_cached("SELECT name, place, body FROM rows WHERE seq = ?1")?;
+        let mut found = Vec::new();
+        for seq in rows.into_iter().take(most) {
+            let row = one
+                .query_row([seq], |row| Ok((row.get::<_, Name>(0)?, row.get::<_, i64>(1)?, row.get::<_, Vec<u8>>(2)?)));
+            let (row, place, body) = row.optional()?.ok_or_else(|| damaged("a row that is known is not there"))?;
+            found.push(Some(self.record(&row, place, body, Some(name))?));
+        }
+        Ok((found, more))
     }
 
     /// The state of the file, and what memory knew of that very state.
@@ -478,7 +491,9 @@ impl Store {
     }
 
     fn reading<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
-        self.check_files()?;
+        if self.is_spoilt.load(Ordering::Acquire) {
+            return Err(damaged("found before"));
+        }
         self.noticing(self.read_with(read))
     }
 
@@ -494,7 +509,7 @@ impl Store {
             }
         };
         let answer = read(&conn)?;
-        // They may have been exchanged while a connection was opened.
+        // Behind the read: what was read is of the files that are known.
         self.check_files()?;
         let mut readers = self.readers.lock();
         if readers.len() < READERS {

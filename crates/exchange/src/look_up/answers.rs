@@ -24,7 +24,7 @@ pub struct Check {
     /// Key fields of the dataset.
     pub key_fields: Vec<String>,
     /// What is granted.
-    pub view: View,
+    pub view: Arc<View>,
     /// Bounds of a record.
     pub limits: Limits,
     /// Who answered.
