@@ -26,13 +26,13 @@ async fn register(world: &World, agreement: Agreement) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn subscribe(world: &World, system: &str, agreement: &str) -> anyhow::Result<Subscriber> {
+pub(crate) fn subscribe(world: &World, system: &str, agreement: &str) -> anyhow::Result<Subscriber> {
     let config = SubscriberConfig { retry: RETRY, ..SubscriberConfig::default() };
     Ok(world.client(system)?.subscriber(AgreementId::parse(agreement)?, SubscriptionName::parse("ends")?, config))
 }
 
 /// Takes records until the stream ends for good, within a minute.
-async fn until_the_end(subscriber: &mut Subscriber) -> anyhow::Result<(usize, Error)> {
+pub(crate) async fn until_the_end(subscriber: &mut Subscriber) -> anyhow::Result<(usize, Error)> {
     let mut received = 0;
     loop {
         match tokio::time::timeout(Duration::from_secs(60), subscriber.next()).await.context("it does not end")? {
@@ -46,7 +46,7 @@ async fn until_the_end(subscriber: &mut Subscriber) -> anyhow::Result<(usize, Er
     }
 }
 
-async fn until_caught_up(subscriber: &mut Subscriber) -> anyhow::Result<()> {
+pub(crate) async fn until_caught_up(subscriber: &mut Subscriber) -> anyhow::Result<()> {
     loop {
         match tokio::time::timeout(Duration::from_secs(60), subscriber.next()).await?? {
             Event::CaughtUp(_) => return Ok(()),

@@ -12,6 +12,7 @@ mod log_away;
 mod look_ups;
 mod registry;
 mod restored_short;
+mod revoked;
 mod slow_reader;
 mod takeover;
 mod watching;

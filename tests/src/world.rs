@@ -57,6 +57,8 @@ pub struct Settings {
     pub data_dir: Option<PathBuf>,
     /// Lines of `[log.embedded]`.
     pub embedded: String,
+    /// More lines of `[tls]`.
+    pub tls: String,
     /// More sections.
     pub more: String,
 }
@@ -169,9 +171,10 @@ impl World {
         };
         let text = format!(
             "[node]\ndata_dir = \"{}\"\n[listen]\ngrpc = \"{grpc}\"\nops = \"{ops}\"\n{registry}[tls]\nca = \"pki/ca.crt\"\n\
-             cert = \"pki/server.crt\"\nkey = \"pki/server.key\"\ntrust_domain = \"{DEVELOPMENT_TRUST_DOMAIN}\"\n\
+             cert = \"pki/server.crt\"\nkey = \"pki/server.key\"\ntrust_domain = \"{DEVELOPMENT_TRUST_DOMAIN}\"\n{}\n\
              [log]\n{log}\n{}\n",
             data_dir.display(),
+            settings.tls,
             settings.more
         );
         Ok(fs::write(path, text)?)

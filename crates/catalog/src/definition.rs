@@ -12,6 +12,8 @@ pub const MAX_KEY_FIELDS: usize = 8;
 pub const MAX_SECONDARY_KEYS: usize = 8;
 /// Most fields of a secondary key.
 pub const MAX_SECONDARY_KEY_FIELDS: usize = 4;
+/// Most certificates a system's definition revokes.
+pub const MAX_REVOKED: usize = 100;
 /// Longest text field, in bytes.
 pub const MAX_TEXT: usize = 2_000;
 /// Longest condition on rows, in bytes.
@@ -156,6 +158,8 @@ impl Agency {
 pub struct System {
     /// Its id.
     pub id: SystemId,
+    /// SHA-256 of certificates that are no good any more.
+    pub revoked_certificates: Vec<[u8; 32]>,
     /// What was registered.
     pub definition: SystemDefinition,
 }
@@ -168,6 +172,8 @@ pub struct SystemDefinition {
     pub name_vi: String,
     pub name_en: String,
     pub suspended: bool,
+    /// In lower-case hex.
+    pub revoked_certificates: Vec<String>,
 }
 
 impl System {
@@ -181,11 +187,41 @@ impl System {
         let id = errors.id("id", SystemId::parse(&definition.id));
         errors.text("name_vi", &definition.name_vi, true);
         errors.text("name_en", &definition.name_en, false);
+        let given = &definition.revoked_certificates;
+        let expected = format!("at most {MAX_REVOKED} certificates");
+        errors.check(given.len() <= MAX_REVOKED, "revoked_certificates", &expected);
+        let mut revoked_certificates = Vec::with_capacity(given.len());
+        for (at, text) in given.iter().enumerate() {
+            match fingerprint(text).filter(|fingerprint| !revoked_certificates.contains(fingerprint)) {
+                Some(fingerprint) => revoked_certificates.push(fingerprint),
+                None => {
+                    let expected = "SHA-256 of a certificate, 64 lower-case hex digits, each once";
+                    errors.check(false, &format!("revoked_certificates[{at}]"), expected);
+                }
+            }
+        }
         match id {
-            Some(id) if errors.0.is_empty() => Ok(Self { id, definition }),
+            Some(id) if errors.0.is_empty() => Ok(Self { id, revoked_certificates, definition }),
             _ => Err(errors.0),
         }
     }
+}
+
+fn fingerprint(text: &str) -> Option<[u8; 32]> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let mut fingerprint = [0; 32];
+    let pairs = text.as_bytes().chunks_exact(2);
+    if text.len() != 2 * fingerprint.len() {
+        return None;
+    }
+    for (byte, pair) in fingerprint.iter_mut().zip(pairs) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(fingerprint)
 }
 
 /// How the values of records stand on a dataset's topics.
@@ -541,6 +577,21 @@ mod tests {
             granted_fields: vec!["full_name".into()],
             ..Default::default()
         }
+    }
+
+    #[test]
+    fn revoked_certificates_are_fingerprints_each_once() {
+        let good = format!("{}{}", "0af9".repeat(15), "ffff");
+        let system = |revoked: &[&str]| {
+            let revoked_certificates = revoked.iter().map(|text| (*text).to_owned()).collect();
+            let (id, name_vi) = ("so-y-te/his".into(), "HIS".into());
+            System::new(SystemDefinition { id, name_vi, revoked_certificates, ..SystemDefinition::default() })
+        };
+        let parsed = system(&[&good]).expect("good").revoked_certificates;
+        assert_eq!((parsed.len(), &parsed[0][..4], parsed[0][31]), (1, &[0x0a, 0xf9, 0x0a, 0xf9][..], 0xff));
+        let bad = [&good[..], &good[..], &good[1..], &good.to_uppercase(), "", &"0g".repeat(32)];
+        let fields: Vec<_> = system(&bad).expect_err("bad").into_iter().map(|e| e.field).collect();
+        assert_eq!(fields, (1..6).map(|at| format!("revoked_certificates[{at}]")).collect::<Vec<_>>());
     }
 
     #[test]

@@ -9,8 +9,9 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
 /// The highest event level this release understands. Level 2 added ids, states and settings of schemas, level 3 the wire
-/// format of datasets, level 4 their current copies, and masks, conditions and modes of agreements.
-pub const LEVEL: u32 = 4;
+/// format of datasets, level 4 their current copies, and masks, conditions and modes of agreements, level 5
+/// revoked certificates.
+pub const LEVEL: u32 = 5;
 /// The level of events that hold nothing newer; every log stands at it, and above only once it is raised.
 pub const BASE_LEVEL: u32 = 2;
 
@@ -43,6 +44,8 @@ pub fn level_of_resources(resources: &[ResourceVersion]) -> u32 {
         {
             4
         }
+        // Whoever does not know of them would let them in.
+        Some(Resource::System(system)) if !system.revoked_certificates.is_empty() => 5,
         _ => BASE_LEVEL,
     };
     resources.iter().map(level).max().unwrap_or(BASE_LEVEL)

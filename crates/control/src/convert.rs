@@ -119,6 +119,7 @@ pub(crate) fn system(s: &catalog::System) -> SystemDefinition {
         name_vi: s.name_vi.clone(),
         name_en: s.name_en.clone(),
         suspended: s.suspended,
+        revoked_certificates: s.revoked_certificates.clone(),
     }
 }
 

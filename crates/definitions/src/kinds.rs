@@ -317,6 +317,8 @@ pub(crate) fn system(table: Table<'_>) -> Entry<SystemDefinition> {
         name_vi: reader.text("name_vi", NAME),
         name_en: reader.maybe("name_en"),
         suspended: reader.flag("suspended"),
+        revoked_certificates: reader
+            .texts("revoked_certificates", "the fingerprint of a certificate, as `ldop pki show` tells it"),
     };
     reader.finish(definition)
 }

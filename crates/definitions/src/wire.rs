@@ -57,6 +57,7 @@ pub(crate) fn changes(folder: &Folder) -> Vec<(Place, Change)> {
             name_vi: d.name_vi.clone(),
             name_en: d.name_en.clone(),
             suspended: d.suspended,
+            revoked_certificates: d.revoked_certificates.clone(),
         };
         push(entry.places.table(), Resource::System(system));
     }

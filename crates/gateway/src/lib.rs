@@ -2,6 +2,7 @@
 //! watch.
 //!
 //! - [`identity`]: who the peer is, from the URI SAN of its certificate.
+//! - [`trust`]: whom the hub trusts, whatever changes meanwhile.
 //! - [`listener`]: TLS handshakes, bounded in number and time.
 //! - [`status`]: the one file where a [`Reason`](ldop_types::Reason) becomes a gRPC status with its details.
 //! - [`services`]: exchange, registry, catalogue and control.
@@ -20,6 +21,7 @@ pub mod rest;
 pub mod server;
 pub mod services;
 pub mod status;
+pub mod trust;
 
 pub use identity::Identity;
 pub use server::{Config, Gateway, StartError};

@@ -10,17 +10,25 @@ use std::{
 };
 
 use ldop_types::Reason;
+use rustls_pki_types::CertificateDer;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_rustls::server::TlsStream;
+use tokio_util::{
+    sync::{CancellationToken, WaitForCancellationFutureOwned},
+    task::TaskTracker,
+};
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
-use crate::{Identity, metrics::Metrics};
+use crate::{
+    Identity,
+    metrics::Metrics,
+    trust::{Door, Stay, Trust},
+};
 
 /// Longest a handshake may take. A peer that connects and says nothing holds a place no longer.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -36,6 +44,8 @@ pub struct Peer {
 pub struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Peer,
+    /// Resolves when the connection is to end; none without a certificate.
+    cut: Option<(Pin<Box<WaitForCancellationFutureOwned>>, Stay)>,
     metrics: Arc<Metrics>,
     _place: OwnedSemaphorePermit,
 }
@@ -45,6 +55,21 @@ impl Connection {
     pub(crate) fn peer(&self) -> Peer {
         self.peer.clone()
     }
+}
+
+impl Connection {
+    /// Whether it was cut off; wakes the task that reads when it is.
+    fn is_cut(&mut self, cx: &mut Context<'_>) -> bool {
+        self.cut.as_mut().is_some_and(|(cut, _)| cut.as_mut().poll(cx).is_ready())
+    }
+
+    fn was_cut(&self) -> bool {
+        self.cut.as_ref().is_some_and(|(_, stay)| stay.cut().is_cancelled())
+    }
+}
+
+fn cut_off<T>() -> Poll<io::Result<T>> {
+    Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the certificate is not trusted any more")))
 }
 
 impl Drop for Connection {
@@ -63,12 +88,18 @@ impl Connected for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.is_cut(cx) {
+            return cut_off();
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.was_cut() {
+            return cut_off();
+        }
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -77,6 +108,9 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.was_cut() {
+            return cut_off();
+        }
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
@@ -95,8 +129,10 @@ impl AsyncWrite for Connection {
 
 /// How connections are accepted.
 pub struct Acceptor {
-    /// TLS; whether client certificates are required is its matter.
-    pub tls: TlsAcceptor,
+    /// Which door; whether client certificates are required is its matter.
+    pub door: Door,
+    /// Whom to trust.
+    pub trust: Arc<Trust>,
     /// Trust domain of identities.
     pub trust_domain: String,
     /// Most connections at a time; one more is closed at once.
@@ -163,7 +199,7 @@ impl Acceptor {
             refuse("tls", &error);
             return None;
         }
-        let stream = match tokio::time::timeout(HANDSHAKE, self.tls.accept(stream)).await {
+        let stream = match tokio::time::timeout(HANDSHAKE, self.trust.acceptor(self.door).accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
                 refuse("tls", &error);
@@ -178,7 +214,18 @@ impl Acceptor {
         let identity = certificate
             .ok_or(Reason::CertificateWithoutIdentity)
             .and_then(|der| Identity::of_certificate(der, &self.trust_domain));
+        let chain = stream.get_ref().1.peer_certificates().map(<[CertificateDer<'_>]>::to_vec);
+        let cut = match chain.map(|chain| chain.into_iter().map(CertificateDer::into_owned).collect()) {
+            None => None,
+            Some(chain) => {
+                let Some(stay) = self.trust.enter(chain) else {
+                    refuse("tls", &"not trusted any more");
+                    return None;
+                };
+                Some((Box::pin(stay.cut().clone().cancelled_owned()), stay))
+            }
+        };
         self.metrics.connections.inc();
-        Some(Connection { stream, peer: Peer { identity }, metrics: Arc::clone(&self.metrics), _place: place })
+        Some(Connection { stream, peer: Peer { identity }, cut, metrics: Arc::clone(&self.metrics), _place: place })
     }
 }

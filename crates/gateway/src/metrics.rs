@@ -1,6 +1,6 @@
 //! The gateway's metrics, declared once. docs/metrics.md lists them for operators.
 
-use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// Counters of one node's door.
 #[derive(Debug, Clone)]
@@ -9,6 +9,12 @@ pub struct Metrics {
     pub connections: IntGauge,
     /// Connections refused, by why: `tls`, `timeout`, `limit`.
     pub refused: IntCounterVec,
+    /// Connections cut off because their certificate is not trusted any more.
+    pub cut_off: IntCounter,
+    /// When a new revocation list is due, seconds since 1970; not there without one.
+    pub crl_next_update: IntGaugeVec,
+    /// Whether the files of `[tls]` were taken when they last changed.
+    pub files_taken: IntGauge,
     /// Calls by method and result: `OK` or the reason.
     pub calls: IntCounterVec,
     /// Requests of the registry's REST interface by method, path and status.
@@ -29,6 +35,21 @@ impl Metrics {
             refused: IntCounterVec::new(
                 Opts::new("ldop_connections_refused_total", "Connections refused before any call, by cause."),
                 &["cause"],
+            )?,
+            cut_off: IntCounter::new(
+                "ldop_connections_cut_off_total",
+                "Open connections cut off because their certificate was revoked or has expired.",
+            )?,
+            crl_next_update: IntGaugeVec::new(
+                Opts::new(
+                    "ldop_crl_next_update_timestamp_seconds",
+                    "When a new revocation list is due, Unix time; not there without tls.crl.",
+                ),
+                &[],
+            )?,
+            files_taken: IntGauge::new(
+                "ldop_tls_files_taken",
+                "1 while the files of [tls] are in force as they are; 0 after a change that could not be taken.",
             )?,
             calls: IntCounterVec::new(
                 Opts::new("ldop_calls_total", "Calls by method and result: OK, or the reason of the refusal."),
@@ -51,6 +72,10 @@ impl Metrics {
         };
         registry.register(Box::new(metrics.connections.clone()))?;
         registry.register(Box::new(metrics.refused.clone()))?;
+        registry.register(Box::new(metrics.cut_off.clone()))?;
+        registry.register(Box::new(metrics.crl_next_update.clone()))?;
+        registry.register(Box::new(metrics.files_taken.clone()))?;
+        metrics.files_taken.set(1);
         registry.register(Box::new(metrics.calls.clone()))?;
         registry.register(Box::new(metrics.registry_requests.clone()))?;
         registry.register(Box::new(metrics.certificate_not_after.clone()))?;

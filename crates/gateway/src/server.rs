@@ -1,6 +1,6 @@
 //! Puts the door together: TLS, services, health, reflection, the operators' endpoints; and closes it in order.
 
-use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use ldop_contract::{
     FILE_DESCRIPTOR_SET, catalog::v1::catalog_service_server::CatalogServiceServer,
@@ -11,20 +11,17 @@ use ldop_contract::{
 use ldop_exchange::Exchange;
 use ldop_types::TimestampMs;
 use prometheus::Registry;
-use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use crate::{
-    identity,
     listener::{Acceptor, Peer},
     metrics::Metrics,
     ops::{self, Ops},
     rest::{self, Accepted, Rest, credentials::Credentials},
     services::{Budget, Catalog, ControlPlane, ExchangeService, RegistryService},
+    trust::{Door, Trust},
 };
 
 /// What one message may weigh beyond the largest record.
@@ -57,6 +54,8 @@ pub struct Config {
     pub cert: PathBuf,
     /// PEM file with the hub's key.
     pub key: PathBuf,
+    /// PEM or DER file with what the authorities have revoked; none: nothing.
+    pub crl: Option<PathBuf>,
     /// Trust domain of identities.
     pub trust_domain: String,
     /// Most connections at a time.
@@ -137,7 +136,8 @@ impl Gateway {
     /// See [`StartError`]; nothing is left running then.
     pub async fn start(config: Config, exchange: Arc<Exchange>, registry: Registry) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new(&registry, config.version, exchange.engine().name)?);
-        let tls = Tls::read(&config, &metrics)?;
+        let state = exchange.control.state();
+        let (trust, look) = Trust::read(&config, &state, Arc::clone(&metrics))?;
         let credentials = match &config.registry_credentials {
             None => Credentials::default(),
             Some(path) => Credentials::read(path)
@@ -206,15 +206,16 @@ impl Gateway {
                 .max_decoding_message_size(CHANGES_BYTES),
             );
 
-        let acceptor = |tls| Acceptor {
-            tls,
+        let acceptor = |door| Acceptor {
+            door,
+            trust: Arc::clone(&trust),
             trust_domain: config.trust_domain.clone(),
             connections: config.connections,
             metrics: Arc::clone(&metrics),
         };
         let registry_address = rest_listener.as_ref().map(|(_, address)| *address);
         if let Some((listener, address)) = rest_listener {
-            let accepted = acceptor(tls.acceptor(false, b"http/1.1")?).run(listener, stop.clone(), &others);
+            let accepted = acceptor(Door::Registry).run(listener, stop.clone(), &others);
             let rest = Rest {
                 control: Arc::clone(&exchange.control),
                 credentials: Arc::new(credentials),
@@ -231,7 +232,7 @@ impl Gateway {
             });
             info!(registry = %address, "registry's REST interface open");
         }
-        let accepted = acceptor(tls.acceptor(true, b"h2")?).run(grpc_listener, stop.clone(), &others);
+        let accepted = acceptor(Door::Grpc).run(grpc_listener, stop.clone(), &others);
         let accepted =
             futures::stream::unfold(accepted, |mut accepted| async { Some((accepted.recv().await?, accepted)) });
         let stopped = stop.clone();
@@ -241,6 +242,7 @@ impl Gateway {
                 error!(error = &error as &dyn std::error::Error, "gRPC server ended");
             }
         });
+        others.spawn(Arc::clone(&trust).keep(Arc::clone(&exchange.control), look, stop.clone()));
         let routes = ops::router(Ops { exchange: Arc::clone(&exchange), registry });
         let stopped = stop_ops.clone();
         others.spawn(async move {
@@ -294,64 +296,4 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartErr
     let listener = TcpListener::bind(address).await.map_err(error)?;
     let bound = listener.local_addr().map_err(error)?;
     Ok((listener, bound))
-}
-
-/// What the hub shows and whom it trusts.
-struct Tls {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-    roots: Arc<RootCertStore>,
-}
-
-impl Tls {
-    fn read(config: &Config, metrics: &Metrics) -> Result<Self, StartError> {
-        let pem = |what: &'static str, path: &PathBuf| {
-            let path_text = path.display().to_string();
-            fs::read(path).map_err(|error| StartError::Pem { what, path: path_text, detail: error.to_string() })
-        };
-        let bad = |what: &'static str, path: &PathBuf, detail: String| StartError::Pem {
-            what,
-            path: path.display().to_string(),
-            detail,
-        };
-        let certificates = |what: &'static str, path: &PathBuf| -> Result<Vec<CertificateDer<'static>>, StartError> {
-            let bytes = pem(what, path)?;
-            let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-            match found {
-                Ok(found) if !found.is_empty() => Ok(found),
-                Ok(_) => Err(bad(what, path, "holds no certificate".into())),
-                Err(error) => Err(bad(what, path, error.to_string())),
-            }
-        };
-        let authorities = certificates("tls.ca", &config.ca)?;
-        let chain = certificates("tls.cert", &config.cert)?;
-        let key = PrivateKeyDer::from_pem_slice(&pem("tls.key", &config.key)?)
-            .map_err(|error| bad("tls.key", &config.key, error.to_string()))?;
-        for (label, certificate) in [("ca", authorities.first()), ("server", chain.first())] {
-            if let Some(ends) = certificate.and_then(|der| identity::not_after(der)) {
-                metrics.certificate_not_after.with_label_values(&[label]).set(ends);
-            }
-        }
-        let mut roots = RootCertStore::empty();
-        for authority in authorities {
-            roots.add(authority).map_err(|error| bad("tls.ca", &config.ca, error.to_string()))?;
-        }
-        Ok(Self { chain, key, roots: Arc::new(roots) })
-    }
-
-    /// Handshakes of one protocol; client certificates are required, or taken where shown.
-    fn acceptor(&self, certificate_required: bool, protocol: &[u8]) -> Result<TlsAcceptor, StartError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&self.roots), Arc::clone(&provider));
-        let verifier = if certificate_required { verifier } else { verifier.allow_unauthenticated() };
-        let verifier = verifier.build().map_err(|error| StartError::Tls(error.to_string()))?;
-        let mut server = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| StartError::Tls(error.to_string()))?
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(self.chain.clone(), self.key.clone_key())
-            .map_err(|error| StartError::Tls(format!("certificate and key: {error}")))?;
-        server.alpn_protocols = vec![protocol.to_vec()];
-        Ok(TlsAcceptor::from(Arc::new(server)))
-    }
 }

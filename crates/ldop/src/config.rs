@@ -83,6 +83,8 @@ pub struct Tls {
     pub cert: PathBuf,
     /// PEM file with the hub's private key.
     pub key: PathBuf,
+    /// PEM or DER file with the lists of certificates that the authorities have revoked. Default: none.
+    pub crl: Option<PathBuf>,
     /// Trust domain of client identities, the host part of spiffe://<trust domain>/agency/...
     pub trust_domain: String,
 }

@@ -201,7 +201,9 @@ impl From<ldop_pki::Error> for Failure {
             Error::Exists(path) => Self::Exists(path),
             Error::File { action, path, source } => Self::File { action, path, source },
             Error::Make { .. } => Self::Internal(error.to_string()),
-            Error::Identity { .. } | Error::ServerName(_) | Error::Pem { .. } => Self::Usage(error.to_string()),
+            Error::Identity { .. } | Error::ServerName(_) | Error::Pem { .. } | Error::Stranger(_) => {
+                Self::Usage(error.to_string())
+            }
         }
     }
 }

@@ -215,6 +215,7 @@ fn gateway_config(config: &Config) -> ldop_gateway::Config {
         ca: config.tls.ca.clone(),
         cert: config.tls.cert.clone(),
         key: config.tls.key.clone(),
+        crl: config.tls.crl.clone(),
         trust_domain: config.tls.trust_domain.clone(),
         connections: config.limits.connections,
         streams: config.limits.streams,

@@ -157,6 +157,10 @@ impl Authority {
         &self.credentials
     }
 
+    pub(crate) fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
+    }
+
     /// Issues a server certificate for the names.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! pki/ca.crt  ca.key                            the authority
+//! pki/ca.crl                                    what it has revoked
 //! pki/server.crt  server.key                    the hub
 //! pki/systems/<agency>/<system>.crt  .key       department systems
 //! pki/operators/<agency>/<name>.crt  .key       operators
@@ -13,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Authority, Credentials, Error, Identity, ServerName, Validity};
+use crate::{Authority, Credentials, Error, Identity, RevocationList, ServerName, Validity, inspect};
 
 /// Whether files that exist may be written over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +120,45 @@ impl Folder {
         let credentials = self.authority()?.issue_client(identity, trust_domain, validity)?;
         write(&files, &credentials, overwrite)?;
         Ok(files)
+    }
+}
+
+impl Folder {
+    /// The authority's list of revoked certificates; there is none before the first is revoked.
+    #[must_use]
+    pub fn revocation_file(&self) -> PathBuf {
+        self.path.join("ca.crl")
+    }
+
+    /// Puts certificates of PEM files on the authority's list, which is valid for so many days. Tells how many are on it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stranger`] for a certificate that another authority issued, and nothing is written; [`Error::File`],
+    /// [`Error::Pem`], [`Error::Make`].
+    pub fn revoke(&self, certificates: &[PathBuf], days: u32) -> Result<usize, Error> {
+        let (authority, path) = (self.authority()?, self.revocation_file());
+        let own = inspect::certificates(authority.credentials().certificate_pem.as_bytes(), "the authority")?;
+        let mut list = match fs::read(&path) {
+            Ok(pem) => RevocationList::from_pem(&pem, &path.display().to_string())?,
+            Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => RevocationList::default(),
+            Err(source) => return Err(Error::File { action: "read", path, source }),
+        };
+        for file in certificates {
+            for certificate in inspect::certificates(read(file)?.as_bytes(), &file.display().to_string())? {
+                if own.iter().all(|own| own.subject != certificate.issuer) {
+                    return Err(Error::Stranger(file.clone()));
+                }
+                list.revoke(certificate.serial_bytes);
+            }
+        }
+        list.number += 1;
+        let pem = list.sign(&authority, days)?;
+        // Whoever reads it meanwhile has the old one or the new one.
+        let new = self.path.join("ca.crl.new");
+        write_file(&new, &pem, 0o644, Overwrite::Allowed)?;
+        fs::rename(&new, &path).map_err(|source| Error::File { action: "write", path, source })?;
+        Ok(list.revoked.len())
     }
 }
 

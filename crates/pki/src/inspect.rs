@@ -6,6 +6,7 @@ use std::{
 };
 
 use rcgen::{KeyPair, PublicKeyData as _};
+use sha2::{Digest as _, Sha256};
 use x509_parser::{extensions::GeneralName, pem::Pem, prelude::X509Certificate};
 
 use crate::Error;
@@ -19,6 +20,10 @@ pub struct CertificateInfo {
     pub issuer: String,
     /// Serial number, hexadecimal with colons.
     pub serial: String,
+    /// The same, big-endian.
+    pub serial_bytes: Vec<u8>,
+    /// SHA-256 of the certificate in DER, lower-case hex: what definitions call a certificate by.
+    pub fingerprint: String,
     /// First moment it is valid.
     pub not_before: SystemTime,
     /// Last moment it is valid.
@@ -44,7 +49,7 @@ pub fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateInfo>, Erro
     for block in Pem::iter_from_buffer(pem) {
         let block = block.map_err(|_| broken())?;
         if block.label == "CERTIFICATE" {
-            infos.push(info(&block.parse_x509().map_err(|_| broken())?));
+            infos.push(info(&block.parse_x509().map_err(|_| broken())?, &block.contents));
         }
     }
     if infos.is_empty() { Err(broken()) } else { Ok(infos) }
@@ -66,7 +71,7 @@ pub fn key_matches(certificate_pem: &[u8], key_pem: &str) -> Result<bool, Error>
     Ok(certificate.public_key().subject_public_key.data.as_ref() == key.der_bytes())
 }
 
-fn info(certificate: &X509Certificate<'_>) -> CertificateInfo {
+fn info(certificate: &X509Certificate<'_>, der: &[u8]) -> CertificateInfo {
     let (mut uris, mut dns_names, mut ip_addresses) = (Vec::new(), Vec::new(), Vec::new());
     if let Ok(Some(names)) = certificate.subject_alternative_name() {
         for name in &names.value.general_names {
@@ -83,6 +88,8 @@ fn info(certificate: &X509Certificate<'_>) -> CertificateInfo {
         subject: certificate.subject().to_string(),
         issuer: certificate.issuer().to_string(),
         serial: certificate.raw_serial_as_string(),
+        serial_bytes: certificate.serial.to_bytes_be(),
+        fingerprint: Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect(),
         not_before: moment(validity.not_before.timestamp()),
         not_after: moment(validity.not_after.timestamp()),
         uris,

@@ -3,10 +3,11 @@
 //!
 //! It makes what `ldop pki`, the demo and the tests need, down to certificates that must be refused (expired, without
 //! an identity, of another authority). A province in production uses its own authority; nothing in the hub asks where
-//! a certificate was made. Not here: revocation, renewal, hardware keys.
+//! a certificate was made. Not here: renewal, hardware keys.
 //!
 //! - [`identity`]: who a certificate names, as `spiffe://<trust domain>/agency/<agency>/system/<system>`.
 //! - [`authority`]: makes keys and certificates in memory.
+//! - [`revocation`]: lists of certificates that are no good any more.
 //! - [`folder`]: keeps them as PEM files, keys readable by their owner only and never overwritten unasked.
 //! - [`inspect`]: tells what a PEM file holds and whether a key belongs to a certificate.
 
@@ -14,11 +15,13 @@ pub mod authority;
 pub mod folder;
 pub mod identity;
 pub mod inspect;
+pub mod revocation;
 
 pub use authority::{Authority, Credentials, ServerName, Validity};
 pub use folder::{Folder, Issued, Overwrite};
 pub use identity::{DEVELOPMENT_TRUST_DOMAIN, Identity, is_trust_domain};
 pub use inspect::{CertificateInfo, certificates, key_matches};
+pub use revocation::{RevocationList, Revoked};
 
 /// Why something of the PKI failed.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +56,9 @@ pub enum Error {
     /// A file exists and must not be overwritten.
     #[error("{} exists already", .0.display())]
     Exists(std::path::PathBuf),
+    /// A certificate is not of this authority, so it cannot revoke it.
+    #[error("{} is of another authority", .0.display())]
+    Stranger(std::path::PathBuf),
     /// A file cannot be read or written.
     #[error("{action} {}", .path.display())]
     File {

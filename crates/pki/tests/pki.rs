@@ -6,8 +6,8 @@ use std::{
 };
 
 use ldop_pki::{
-    Authority, DEVELOPMENT_TRUST_DOMAIN, Error, Folder, Identity, Overwrite, ServerName, Validity, certificates,
-    key_matches,
+    Authority, DEVELOPMENT_TRUST_DOMAIN, Error, Folder, Identity, Overwrite, RevocationList, ServerName, Validity,
+    certificates, key_matches,
 };
 
 fn names() -> Vec<ServerName> {
@@ -97,4 +97,29 @@ fn broken_input_is_an_error_that_names_it() {
     for bad in ["", "a b", "-a.example", "1.2.3", "256.1.1.1", "a..b"] {
         assert!(ServerName::parse(bad).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn a_revocation_list_grows_and_names_what_the_authority_has_issued() {
+    let temporary = tempfile::tempdir().expect("temporary folder");
+    let folder = Folder::new(temporary.path());
+    folder.init("Test", &names(), Validity::days(10), Validity::days(5), Overwrite::Never).expect("made");
+    let issue = |name: &str| {
+        let identity = Identity::system(name).expect("good identity");
+        folder.issue(&identity, DEVELOPMENT_TRUST_DOMAIN, Validity::days(1), Overwrite::Never).expect("issued")
+    };
+    let (one, two) = (issue("so-y-te/his").certificate, issue("so-y-te/lis").certificate);
+    assert_eq!(folder.revoke(std::slice::from_ref(&one), 30).expect("revoked"), 1);
+    assert_eq!(folder.revoke(&[one.clone(), two.clone()], 30).expect("revoked"), 2, "each stands there once");
+    let pem = fs::read(folder.revocation_file()).expect("written");
+    let list = RevocationList::from_pem(&pem, "list").expect("well-formed");
+    let serial = |file| certificates(&fs::read(file).expect("written"), "it").expect("good")[0].serial_bytes.clone();
+    let serials: Vec<_> = list.revoked.iter().map(|revoked| revoked.serial.clone()).collect();
+    assert_eq!((list.number, serials), (2, vec![serial(&one), serial(&two)]));
+
+    let other = Folder::new(temporary.path().join("other"));
+    other.init("Other", &names(), Validity::days(10), Validity::days(5), Overwrite::Never).expect("made");
+    let refused = other.revoke(&[one], 30).expect_err("of another authority");
+    assert!(matches!(refused, Error::Stranger(_)), "{refused}");
+    assert!(!other.revocation_file().exists(), "nothing is written");
 }

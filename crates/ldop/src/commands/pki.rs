@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     connect::Context,
-    failure::{Exit, Failure},
+    failure::{Exit, Failure, counted},
     output::{self, Output, local_time},
 };
 
@@ -21,6 +21,7 @@ Examples:
   ldop pki issue --system so-tu-phap/ho-tich --days 90
   ldop pki issue --operator so-khcn/an-nguyen
   ldop pki show pki/systems/so-tu-phap/ho-tich.crt
+  ldop pki revoke pki/systems/so-tu-phap/ho-tich.crt
 
 For development and trials. In production the province's own authority issues certificates; the hub asks only for
 one URI SAN, spiffe://<trust domain>/agency/<agency>/system/<system> or .../operator/<name>.";
@@ -41,6 +42,8 @@ enum Command {
     Issue(IssueArgs),
     /// Tells what certificates say: who, by whom, until when.
     Show(ShowArgs),
+    /// Puts certificates on the authority's revocation list, ca.crl; hubs whose tls.crl names it cut them off.
+    Revoke(RevokeArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -92,12 +95,26 @@ struct ShowArgs {
     files: Vec<PathBuf>,
 }
 
+#[derive(Debug, clap::Args)]
+struct RevokeArgs {
+    /// PEM files of certificates. None: signs the list again, before it is due.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Folder of the PKI.
+    #[arg(long, default_value = "pki")]
+    dir: PathBuf,
+    /// Days after which a new list is due.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    days: u32,
+}
+
 /// Runs the command.
 pub fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     match &args.command {
         Command::Init(args) => init(context, args),
         Command::Issue(args) => issue(context, args),
         Command::Show(args) => show(context, args),
+        Command::Revoke(args) => revoke(context, args),
     }
 }
 
@@ -160,6 +177,7 @@ fn show(context: &Context, args: &ShowArgs) -> Result<Exit, Failure> {
                         "subject": info.subject,
                         "issuer": info.issuer,
                         "serial": info.serial,
+                        "fingerprint": info.fingerprint,
                         "not_before": local_time(millis(info.not_before)),
                         "not_after": local_time(millis(info.not_after)),
                         "expired": info.not_after < SystemTime::now(),
@@ -176,6 +194,19 @@ fn show(context: &Context, args: &ShowArgs) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
+fn revoke(context: &Context, args: &RevokeArgs) -> Result<Exit, Failure> {
+    let folder = Folder::new(&args.dir);
+    let revoked = folder.revoke(&args.files, args.days)?;
+    let file = folder.revocation_file();
+    match context.output {
+        Output::Text => {
+            output::line(format_args!("wrote {}: {}", file.display(), counted(revoked, "certificate")));
+        }
+        Output::Json => output::json(&json!({ "list": file, "revoked": revoked })),
+    }
+    Ok(Exit::Ok)
+}
+
 fn show_text(file: &str, info: &CertificateInfo) {
     let state = match info.not_after.duration_since(SystemTime::now()) {
         Ok(left) => format!("{} days left", left.as_secs() / 86_400),
@@ -185,6 +216,7 @@ fn show_text(file: &str, info: &CertificateInfo) {
     output::line(format_args!("  subject      {}", info.subject));
     output::line(format_args!("  issuer       {}", info.issuer));
     output::line(format_args!("  serial       {}", info.serial));
+    output::line(format_args!("  fingerprint  {}", info.fingerprint));
     output::line(format_args!("  valid from   {}", local_time(millis(info.not_before))));
     output::line(format_args!("  valid until  {}  ({state})", local_time(millis(info.not_after))));
     if info.is_authority {

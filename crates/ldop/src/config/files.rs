@@ -54,7 +54,12 @@ impl Checker {
     }
 
     fn tls(&self, tls: &Tls) {
-        self.certificates("tls.ca", &tls.ca);
+        let ca = self.certificates("tls.ca", &tls.ca);
+        if let (Some(_), Some(crl)) = (ca, &tls.crl)
+            && let Err(error) = ldop_gateway::trust::check_revocation_list(crl, &tls.ca)
+        {
+            self.problem("tls.crl", error.to_string(), "lists that the authorities of tls.ca have signed");
+        }
         let cert = self.certificates("tls.cert", &tls.cert);
         let Some(key) = self.read("tls.key", &tls.key) else { return };
         self.owner_only("tls.key", &tls.key);

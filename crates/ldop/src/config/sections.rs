@@ -88,10 +88,11 @@ fn listen(table: Table<'_>) -> Listen {
 fn tls(table: Table<'_>, folder: &Path) -> Option<Tls> {
     let file = |key| table.required(key, "a PEM file, such as \"pki/ca.crt\"", path_in(folder));
     let (ca, cert, key) = (file("ca"), file("cert"), file("key"));
+    let crl = table.optional("crl", "a PEM or DER file, such as \"pki/ca.crl\"", path_in(folder));
     let expected = "a trust domain: 1-255 chars of a-z, 0-9, '.', '_', '-'";
     let trust_domain = table.required("trust_domain", expected, |v| text(v).filter(|t| ldop_pki::is_trust_domain(t)));
     table.finish();
-    Some(Tls { ca: ca?, cert: cert?, key: key?, trust_domain: trust_domain? })
+    Some(Tls { ca: ca?, cert: cert?, key: key?, crl, trust_domain: trust_domain? })
 }
 
 fn registry(table: Table<'_>, folder: &Path) -> Registry {
