@@ -470,6 +470,26 @@ async fn an_agreement_that_hides_something_asks_for_the_level_that_knows_how() {
 }
 
 #[tokio::test]
+async fn a_revoked_certificate_asks_for_the_level_that_refuses_it() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = open(dir.path()).await;
+    apply(&control, AN, keyed_world()).await.expect("applied");
+    let fingerprint = "0a".repeat(32);
+    let system = |revoked: &[&String]| {
+        let revoked_certificates = revoked.iter().map(|text| (*text).clone()).collect();
+        let (id, name_vi) = ("so-a/x".into(), "Hệ thống".into());
+        vec![Resource::System(System { id, name_vi, revoked_certificates, ..Default::default() })]
+    };
+    apply(&control, AN, system(&[&fingerprint])).await.expect("applied");
+    apply(&control, AN, system(&[])).await.expect("taken back");
+    let levels: Vec<_> =
+        control.events(2).await.expect("events").into_iter().map(|(event, _)| event.minimum_level).collect();
+    assert_eq!(levels[levels.len() - 2..], [5, 2]);
+    let refused = apply(&control, AN, system(&[&fingerprint, &fingerprint])).await.expect_err("twice");
+    assert_eq!(refused.problems[0].field, "changes[0].system(so-a/x).revoked_certificates[1]");
+}
+
+#[tokio::test]
 async fn a_current_copy_asks_for_its_level_and_for_what_makes_it_possible() {
     let dir = tempfile::tempdir().expect("folder");
     let control = open(dir.path()).await;
