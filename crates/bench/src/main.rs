@@ -76,7 +76,7 @@ async fn measure(settings: &Settings) -> anyhow::Result<()> {
     let mut checker = Checker::make(folder.path(), &definitions).await?;
     let mut rows = Vec::new();
     if settings.wants(Measure::Validation) {
-        rows.push(validation(&mut checker, &corpus, settings)?);
+        rows.extend(validation(&mut checker, &corpus, settings)?);
     }
     let wants_road = settings.wants(Measure::Subscribe) || settings.wants(Measure::Single);
     let dir = folder.path().to_owned();
@@ -125,8 +125,9 @@ async fn measure(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Validation with dictionary rules against the jsonschema crate, on records that are parsed already in each one's form.
-fn validation(checker: &mut Checker, corpus: &Corpus, settings: &Settings) -> anyhow::Result<Row> {
+/// Validation with dictionary rules against the jsonschema crate: from a document's text to the verdict, and the check alone,
+/// on records that are parsed already in each one's form.
+fn validation(checker: &mut Checker, corpus: &Corpus, settings: &Settings) -> anyhow::Result<[Row; 2]> {
     let mut rounds = Vec::new();
     for _ in 0..settings.rounds() {
         rounds.push(checker.measure(corpus)?);
@@ -137,10 +138,14 @@ fn validation(checker: &mut Checker, corpus: &Corpus, settings: &Settings) -> an
     let (check, theirs) = (each(|t| t.check), each(|t| t.jsonschema));
     let (parse, value) = (each(|t| t.parse), each(|t| t.value));
     eprintln!("parse {parse:.2} µs, check {check:.2} µs; serde_json {value:.2} µs, jsonschema {theirs:.2} µs");
-    Ok(Row::new(
-        "validation with dictionary rules and rules across fields",
-        format!("{check:.2} µs (with parse {:.2})", parse + check),
+    let whole = Row::new(
+        "validation of documents, with dictionary rules and rules across fields",
+        format!("{:.2} µs", parse + check),
     )
-    .against(format!("jsonschema {theirs:.2} µs (with serde_json {:.2})", value + theirs))
-    .at_least(theirs / check, 0.8))
+    .against(format!("serde_json and jsonschema {:.2} µs", value + theirs))
+    .at_least((value + theirs) / (parse + check), 0.8);
+    let alone = Row::new("… of documents that are parsed already", format!("{check:.2} µs"))
+        .against(format!("jsonschema {theirs:.2} µs"))
+        .at_least(theirs / check, 0.8);
+    Ok([whole, alone])
 }
