@@ -6,7 +6,9 @@
 //! - [`index`]: which exchange ids are taken; derived, rebuilt from the log.
 //! - [`writer`]: the one writer of a topic's partitions, fenced in band by epoch markers.
 //! - [`publish`]: admission, from bytes to verdicts.
+//! - [`exit`]: what every exit that streams shares: the agreement held against the caller, and what it shows of records.
 //! - [`subscribe`]: delivery of what agreements grant, through views of the schema registry.
+//! - [`transfer`]: changes since a position, and whole datasets; accounted for, bounded, resumable.
 //! - [`secret`]: keys that are the hub's own.
 //! - [`look_up`]: single records by key, asked of whoever holds them, and accounted for before they are answered.
 //! - [`codes`]: how often codes of a list stand in records, for whoever changes the list.
@@ -22,6 +24,7 @@ pub mod codes;
 pub mod copy;
 pub mod cursors;
 pub mod events;
+pub mod exit;
 pub mod frame;
 pub mod header;
 pub mod index;
@@ -30,6 +33,7 @@ pub mod metrics;
 pub mod publish;
 pub mod secret;
 pub mod subscribe;
+pub mod transfer;
 pub mod writer;
 
 use std::{
@@ -134,6 +138,8 @@ pub struct Exchange {
     secret: Secret,
     writers: Mutex<HashMap<(Stage, DatasetName), Arc<TopicWriter>>>,
     open: Mutex<HashMap<SubscriptionId, CancellationToken>>,
+    /// Held by exports that read current copies.
+    exporting: Arc<Semaphore>,
     /// Held while codes are counted: one count at a time.
     counting: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -202,6 +208,7 @@ impl Exchange {
             secret,
             writers: Mutex::new(HashMap::new()),
             open: Mutex::new(HashMap::new()),
+            exporting: Arc::new(Semaphore::new(transfer::MOST_READERS)),
             counting: Arc::new(Semaphore::new(1)),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -396,15 +403,14 @@ impl Exchange {
         }
     }
 
-    /// Where a subscription starts in a partition.
-    async fn start(&self, id: &SubscriptionId, partition: &Partition, start: &Start) -> Result<Position, Reason> {
+    /// Where a reader starts in a partition; `known` is where it resumes.
+    async fn start(&self, known: Option<Position>, partition: &Partition, start: &Start) -> Result<Position, Reason> {
         let failed = |error: LogError| {
-            warn!(%partition, %error, "start of subscription not found");
+            warn!(%partition, %error, "start of a reader not found");
             Reason::LogUnavailable
         };
         let ends = self.log.watermarks(partition).await.map_err(failed)?;
         let epoch_at = |next| self.index.position(partition).filter(|p| next >= p.next).and_then(|p| p.epoch);
-        let known = self.cursors.position(id, partition.index);
         let resume = known.unwrap_or(Position { next: ends.start, epoch: None });
         let position = match start {
             Start::Resume => resume,

@@ -58,10 +58,10 @@ use crate::{
     Exchange,
     copy::{self, Ask},
     events::Events,
+    exit::grant,
     header::Salt,
     publish::KEY_BYTES,
     secret::Secret,
-    subscribe::grant,
 };
 
 /// Most keys of one call.

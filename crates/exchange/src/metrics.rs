@@ -23,7 +23,7 @@ pub struct Metrics {
     pub append_seconds: Histogram,
     /// Records delivered.
     pub delivered: IntCounter,
-    /// Records of a subscription that its row condition keeps from it.
+    /// Records that a row condition keeps from its consumer.
     pub withheld: IntCounter,
     /// Payload bytes delivered, after projection.
     pub delivered_bytes: IntCounter,
@@ -45,6 +45,10 @@ pub struct Metrics {
     pub copy_ready: IntGaugeVec,
     /// Current copies made, by cause.
     pub copy_rebuilds: IntCounterVec,
+    /// Changes and exports that are over, by mode and result: `finished`, `caller_gone`, or the reason the hub ended it for.
+    pub transfers: IntCounterVec,
+    /// Records given by changes and exports, by mode.
+    pub transferred_records: IntCounterVec,
     /// Look-ups.
     pub look_ups: crate::look_up::metrics::Metrics,
 }
@@ -101,7 +105,7 @@ impl Metrics {
             stage_seconds,
             append_seconds,
             delivered: counter("ldop_delivered_records_total", "Records sent to subscribers, repeats included.")?,
-            withheld: counter("ldop_withheld_records_total", "Records a row condition kept from a subscriber.")?,
+            withheld: counter("ldop_withheld_records_total", "Records a row condition kept from a consumer.")?,
             delivered_bytes: counter("ldop_delivered_bytes_total", "Payload bytes sent to subscribers.")?,
             subscriptions: gauge("ldop_subscriptions", "Open subscription streams.")?,
             backlog: gauges(
@@ -140,6 +144,16 @@ impl Metrics {
                 &["dataset", "stage", "cause"],
             )?,
             index_ids: gauge("ldop_exchange_index_ids", "Exchange ids held in memory.")?,
+            transfers: counters(
+                "ldop_transfers_total",
+                "Calls for changes and exports that are over, by result.",
+                &["mode", "result"],
+            )?,
+            transferred_records: counters(
+                "ldop_transferred_records_total",
+                "Records given by changes and exports.",
+                &["mode"],
+            )?,
             look_ups: crate::look_up::metrics::Metrics::new(registry, SECONDS)?,
         })
     }

@@ -1,4 +1,4 @@
-//! Look-ups without a network: a provider that does everything a provider can do wrong, callers that go away, and what is
+//! Look-ups and transfers without a network: a provider that does everything a provider can do wrong, callers that go away, and what is
 //! on the log afterwards.
 
 use std::{
@@ -43,6 +43,8 @@ mod account;
 mod faults;
 #[path = "look_up/matrix.rs"]
 mod matrix;
+#[path = "look_up/transfers.rs"]
+mod transfers;
 #[path = "look_up/views.rs"]
 mod views;
 

@@ -19,10 +19,11 @@ use ldop_definitions::References;
 use ldop_exchange::{
     Config, Exchange,
     copy::CopyKey,
+    exit::Delivered,
     header::{self, dataset_topic},
     metrics::Metrics,
     publish::{self, Incoming, NoSuchTime, Publisher, Receipt, Refusal, Status, Verdict},
-    subscribe::{Delivered, Delivery, OpenSubscription, Start, Subscription},
+    subscribe::{Delivery, OpenSubscription, Start, Subscription},
     writer::Node,
 };
 use ldop_log::{

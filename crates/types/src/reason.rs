@@ -152,6 +152,11 @@ reasons! {
         "Send again with the same exchange id; it has one effect.";
     Overloaded, "OVERLOADED", ResourceExhausted, true,
         "Trung tâm đang quá tải.", "The hub is at its limit.", "Send again after the retry time.";
+    CopyNotReady, "COPY_NOT_READY", Unavailable, true,
+        "Bản sao hiện hành của bộ dữ liệu chưa sẵn sàng.", "The dataset's current copy is not ready.",
+        "Ask again after the retry time; `ldop_copy_ready` tells the operator.";
+    ExportNotResumable, "EXPORT_NOT_RESUMABLE", FailedPrecondition, false,
+        "Không thể xuất tiếp từ chỗ đã bị ngắt.", "The export cannot go on where it was cut.", "Export anew, from the beginning.";
     LookUpNotServed, "LOOK_UP_NOT_SERVED", Unavailable, true,
         "Hiện không có hệ thống nào trả lời tra cứu bộ dữ liệu này.", "No system answers look-ups of this dataset now.",
         "Ask again after the retry time; tell the provider if it lasts.";

@@ -10,10 +10,10 @@ use std::{
 use bytes::Bytes;
 use ldop_client::{Client, ClientConfig, Pem, RetryPolicy};
 use ldop_contract::exchange::v1::{
-    Ack, Credit, DeliveredBatch, DeliveredRecord, GetExchangeRequest, GetExchangeResponse, LookUpRequest,
-    LookUpResponse, PartitionPosition, PublishRequest, PublishResponse, PublishResult, PublishStreamRequest,
-    PublishStreamResponse, Receipt, Record, Refusal, ServeRequest, ServeResponse, SubscribeOpen, SubscribeOpened,
-    SubscribeRequest, SubscribeResponse,
+    Ack, Credit, DeliveredBatch, DeliveredRecord, ExportRequest, ExportResponse, GetExchangeRequest,
+    GetExchangeResponse, LookUpRequest, LookUpResponse, PartitionPosition, PublishRequest, PublishResponse,
+    PublishResult, PublishStreamRequest, PublishStreamResponse, ReadChangesRequest, ReadChangesResponse, Receipt,
+    Record, Refusal, ServeRequest, ServeResponse, SubscribeOpen, SubscribeOpened, SubscribeRequest, SubscribeResponse,
     exchange_service_server::{ExchangeService, ExchangeServiceServer},
     publish_result, publish_stream_request, subscribe_request, subscribe_response,
 };
@@ -149,6 +149,8 @@ impl ExchangeService for Service {
     type PublishStreamStream = ReceiverStream<Result<PublishStreamResponse, Status>>;
     type SubscribeStream = ReceiverStream<Result<SubscribeResponse, Status>>;
     type ServeStream = ReceiverStream<Result<ServeResponse, Status>>;
+    type ReadChangesStream = ReceiverStream<Result<ReadChangesResponse, Status>>;
+    type ExportStream = ReceiverStream<Result<ExportResponse, Status>>;
 
     async fn publish(&self, request: Request<PublishRequest>) -> Result<Response<PublishResponse>, Status> {
         let record = request.into_inner().record.expect("a record");
@@ -261,6 +263,14 @@ impl ExchangeService for Service {
 
     async fn serve(&self, _: Request<Streaming<ServeRequest>>) -> Result<Response<Self::ServeStream>, Status> {
         Err(Status::unimplemented("no look-ups here"))
+    }
+
+    async fn read_changes(&self, _: Request<ReadChangesRequest>) -> Result<Response<Self::ReadChangesStream>, Status> {
+        Err(Status::unimplemented("no changes here"))
+    }
+
+    async fn export(&self, _: Request<ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {
+        Err(Status::unimplemented("no exports here"))
     }
 
     async fn get_exchange(&self, _: Request<GetExchangeRequest>) -> Result<Response<GetExchangeResponse>, Status> {

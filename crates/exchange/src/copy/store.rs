@@ -8,6 +8,7 @@
 //! connection closes, which must not be that of the file's successor.
 
 mod making;
+pub(super) mod whole;
 
 use std::{
     collections::{HashMap, hash_map::Entry as Slot},

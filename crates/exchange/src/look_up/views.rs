@@ -8,7 +8,7 @@ use ldop_schema_registry::View;
 use ldop_types::{AgreementId, Reason};
 use parking_lot::Mutex;
 
-use crate::{Exchange, subscribe::view};
+use crate::{Exchange, exit::view};
 
 /// Most views kept; when there are more, all are made again.
 const MOST: usize = 1_000;

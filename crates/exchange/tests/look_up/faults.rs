@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn changed(sample: &Sample, change: impl FnOnce(&mut serde_json::Value)) -> Sample {
+pub(crate) fn changed(sample: &Sample, change: impl FnOnce(&mut serde_json::Value)) -> Sample {
     let mut record = serde_json::from_slice(&sample.payload).expect("json");
     change(&mut record);
     Sample { payload: serde_json::to_vec(&record).expect("json").into(), ..sample.clone() }

@@ -2,8 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use ldop_contract::catalog::v1::{FieldMask, LookUpSource, MaskKind};
-use ldop_exchange::subscribe::{Delivery, OpenSubscription, Start, Subscription};
+use ldop_contract::catalog::v1::{FieldMask, LookUpSource, MaskKind, Mode};
+use ldop_exchange::{
+    subscribe::{Delivery, OpenSubscription, Start, Subscription},
+    transfer::{
+        changes::{Change, Changes, ReadChanges},
+        export::{Export, Exporting, Source},
+    },
+};
 use ldop_types::SubscriptionName;
 use serde_json::{Map, Value};
 
@@ -15,6 +21,14 @@ enum Exit {
     Subscription,
     Provider,
     Copy,
+    Changes,
+    ExportOfCopy,
+    ExportOfLog,
+}
+
+impl Exit {
+    const ALL: [Self; 6] =
+        [Self::Subscription, Self::Provider, Self::Copy, Self::Changes, Self::ExportOfCopy, Self::ExportOfLog];
 }
 
 type Record = Map<String, Value>;
@@ -141,6 +155,38 @@ impl World {
                     }
                 }
             }
+            Exit::Changes => {
+                let agreement = AgreementId::parse(AGREEMENT).expect("id");
+                let request = ReadChanges { agreement, start: Start::Earliest, most_records: None };
+                let exchange = Arc::clone(&self.exchange);
+                let mut changes = Changes::open(exchange, system(CONSUMER), request).await.expect("granted");
+                let mut out = Vec::new();
+                loop {
+                    match tokio::time::timeout(SOON, changes.next()).await.expect("in time").expect("goes on") {
+                        Change::Batch { records, .. } => out.extend(records.iter().map(|r| read(&r.payload))),
+                        Change::Finished { head_reached, given, .. } => {
+                            assert_eq!((head_reached, given.records), (true, out.len() as u64));
+                            return out;
+                        }
+                    }
+                }
+            }
+            Exit::ExportOfCopy | Exit::ExportOfLog => {
+                let agreement = AgreementId::parse(AGREEMENT).expect("id");
+                let exchange = Arc::clone(&self.exchange);
+                let mut export = Exporting::open(exchange, system(CONSUMER), &agreement, &[]).await.expect("granted");
+                assert_eq!(export.source() == Source::Log, matches!(exit, Exit::ExportOfLog));
+                let mut out = Vec::new();
+                loop {
+                    match tokio::time::timeout(SOON, export.next()).await.expect("in time").expect("goes on") {
+                        Export::Batch { records, .. } => out.extend(records.iter().map(|(_, r)| read(&r.payload))),
+                        Export::Finished(given) => {
+                            assert_eq!(given.records, out.len() as u64);
+                            return out;
+                        }
+                    }
+                }
+            }
             Exit::Provider | Exit::Copy => {
                 let answered = self.call(keys_of(samples)).await.expect("answered");
                 assert_eq!(answered.copy.is_some(), matches!(exit, Exit::Copy));
@@ -168,26 +214,36 @@ async fn nothing_that_is_not_granted_leaves_by_any_exit() {
     let records: Vec<Record> =
         samples.iter().map(|sample| serde_json::from_slice(&sample.payload).expect("an object")).collect();
     let commune = records[0]["register_no"].as_str().expect("a text").split('-').nth(1).expect("a commune").to_owned();
+    let all_modes = [Mode::Subscribe, Mode::LookUp, Mode::Changes, Mode::Export];
+    world.change_agreement(|agreement| agreement.modes = all_modes.map(Into::into).to_vec()).await;
     let mut tried = 0;
-    for grant in grants(&commune) {
-        world.change_agreement(|agreement| (grant.change)(agreement)).await;
-        let expected: BTreeSet<String> = records
-            .iter()
-            .filter_map(|record| (grant.seen)(record))
-            .map(|seen| Value::Object(seen).to_string())
-            .collect();
-        let is_partial = grant.name.starts_with("a row condition");
-        assert!(!is_partial || (1..samples.len()).contains(&expected.len()), "{}: {}", grant.name, expected.len());
-        for exit in [Exit::Subscription, Exit::Provider, Exit::Copy] {
-            let source = if matches!(exit, Exit::Copy) { LookUpSource::CurrentCopy } else { LookUpSource::Provider };
-            world.keep_copy(&[source]).await;
-            let out = world.out_at(exit, &samples).await;
-            let out: BTreeSet<String> = out.into_iter().map(|seen| Value::Object(seen).to_string()).collect();
-            assert_eq!(out, expected, "{} at {exit:?}", grant.name);
-            tried += 1;
+    for (has_copy, exits) in [(true, &Exit::ALL[..5]), (false, &Exit::ALL[5..])] {
+        if !has_copy {
+            world.drop_copy().await;
+        }
+        for grant in grants(&commune) {
+            world.change_agreement(|agreement| (grant.change)(agreement)).await;
+            let expected: BTreeSet<String> = records
+                .iter()
+                .filter_map(|record| (grant.seen)(record))
+                .map(|seen| Value::Object(seen).to_string())
+                .collect();
+            let is_partial = grant.name.starts_with("a row condition");
+            assert!(!is_partial || (1..samples.len()).contains(&expected.len()), "{}: {}", grant.name, expected.len());
+            for exit in exits {
+                let source =
+                    if matches!(exit, Exit::Copy) { LookUpSource::CurrentCopy } else { LookUpSource::Provider };
+                if has_copy {
+                    world.keep_copy(&[source]).await;
+                }
+                let out = world.out_at(*exit, &samples).await;
+                let out: BTreeSet<String> = out.into_iter().map(|seen| Value::Object(seen).to_string()).collect();
+                assert_eq!(out, expected, "{} at {exit:?}", grant.name);
+                tried += 1;
+            }
         }
     }
-    assert_eq!(tried, 8 * 3);
+    assert_eq!(tried, 8 * Exit::ALL.len());
     serving.abort();
     world.exchange.drain(SOON).await;
 }

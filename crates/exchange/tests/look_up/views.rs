@@ -30,6 +30,18 @@ impl World {
         .await;
     }
 
+    /// Asks for no copy any more, and waits until there is none.
+    pub(crate) async fn drop_copy(&self) {
+        self.change_dataset(|dataset| (dataset.current_copy, dataset.look_up_sources) = (None, Vec::new())).await;
+        for _ in 0..3_000 {
+            if !self.exchange.copies.is_ready(&births(), Stage::Live) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the copy stays");
+    }
+
     pub(crate) async fn publish(&self, samples: &[Sample]) {
         let mut publisher =
             Publisher::open(Arc::clone(&self.exchange), system(PROVIDER), births(), Stage::Live).expect("may provide");

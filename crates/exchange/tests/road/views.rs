@@ -4,6 +4,10 @@ use std::collections::BTreeSet;
 
 use ldop_catalog::Mode;
 use ldop_contract::catalog::v1::{self as wire, FieldMask, MaskKind};
+use ldop_exchange::transfer::{
+    changes::{Changes, ReadChanges},
+    export::Exporting,
+};
 use serde_json::{Map, Value};
 
 use super::*;
@@ -129,6 +133,31 @@ async fn a_way_out_that_is_not_granted_is_shut_on_open_streams_too() {
     assert_eq!(granted[..], [Mode::LookUp, Mode::Export]);
     change(&exchange, |agreement| agreement.modes = vec![wire::Mode::Subscribe.into()]).await;
     assert!(Subscription::open(Arc::clone(&exchange), consumer(), open()).await.is_ok());
+}
+
+#[tokio::test]
+async fn nothing_is_transferred_that_cannot_be_accounted_for() {
+    let dir = tempfile::tempdir().expect("folder");
+    let exchange = sample_world(dir.path()).await;
+    change(&exchange, |agreement| agreement.modes = vec![wire::Mode::Changes.into(), wire::Mode::Export.into()]).await;
+    publish_all(&exchange, &good(20)).await;
+    exchange.drain(SOON).await;
+    drop(exchange);
+    let mut config = embedded::Config::new(dir.path().join("log"));
+    config.max_bytes = 8 << 20;
+    let log: Arc<dyn MessageLog> = EmbeddedLog::open(config).expect("open log");
+    let exchange = node(Arc::clone(&log), dir.path()).await;
+    let (agreement, consumer) = (AgreementId::parse(AGREEMENT).expect("id"), system("bhxh-tinh/tiep-nhan"));
+    let changes = async || {
+        let request = ReadChanges { agreement: agreement.clone(), start: Start::Earliest, most_records: None };
+        Changes::open(Arc::clone(&exchange), consumer.clone(), request).await.map(|_| ())
+    };
+    assert_eq!(changes().await, Ok(()));
+    fill(&log, &dataset_topic(Stage::Live, &births()), 4).await;
+    fill(&log, &TopicName::parse("ldop.exchanges").expect("name"), 4).await;
+    assert_eq!(changes().await, Err(Reason::LogUnavailable));
+    let export = Exporting::open(Arc::clone(&exchange), consumer.clone(), &agreement, &[]).await.map(|_| ());
+    assert_eq!(export, Err(Reason::LogUnavailable));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
-//! Publish, subscribe, look up, and what became of an exchange.
+//! Publish, subscribe, look up, changes and exports, and what became of an exchange.
 
 mod look_up;
+mod transfer;
 
 use std::{collections::HashMap, pin::Pin, sync::Arc};
 
@@ -278,6 +279,23 @@ impl wire::exchange_service_server::ExchangeService for Exchange {
         counted(&self.metrics, "Serve", result)
     }
 
+    type ReadChangesStream = Out<wire::ReadChangesResponse>;
+
+    async fn read_changes(
+        &self,
+        request: Request<wire::ReadChangesRequest>,
+    ) -> Result<Response<Self::ReadChangesStream>, Status> {
+        let result = self.changes_of(request).await.map(Response::new);
+        counted(&self.metrics, "ReadChanges", result)
+    }
+
+    type ExportStream = Out<wire::ExportResponse>;
+
+    async fn export(&self, request: Request<wire::ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {
+        let result = self.export_of(request).await.map(Response::new);
+        counted(&self.metrics, "Export", result)
+    }
+
     async fn get_exchange(
         &self,
         request: Request<wire::GetExchangeRequest>,
@@ -549,19 +567,7 @@ fn delivery_to_wire(delivery: Delivery) -> wire::SubscribeResponse {
     use wire::subscribe_response::Message;
     let message = match delivery {
         Delivery::Batch { partition, records, next } => {
-            let ids: Vec<u8> = records.iter().flat_map(|record| *record.exchange_id.as_bytes()).collect();
-            let mut ids = Bytes::from(ids);
-            let records = records
-                .into_iter()
-                .map(|record| wire::DeliveredRecord {
-                    offset: record.offset,
-                    exchange_id: ids.split_to(16),
-                    payload: record.payload,
-                    event_time_ms: record.event_time.0,
-                    accepted_time_ms: record.accepted_time.0,
-                    schema_version: record.schema_version,
-                })
-                .collect();
+            let records = transfer::delivered_to_wire(records.into_iter());
             Message::Batch(wire::DeliveredBatch { partition, records, next_offset: next })
         }
         Delivery::CaughtUp(positions) => Message::CaughtUp(wire::CaughtUp { positions: positions_to_wire(positions) }),
