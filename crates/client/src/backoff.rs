@@ -10,21 +10,23 @@ use crate::{Error, RetryPolicy};
 /// A hub may ask for patience, but not for longer than this at a time.
 const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
-/// Counts failures since the last success.
+/// Counts failures since the last success, and tells how long to wait after each.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     policy: RetryPolicy,
     failures: u32,
     failing_since: Option<Instant>,
 }
 
 impl Backoff {
-    pub(crate) fn new(policy: RetryPolicy) -> Self {
+    /// Nothing has failed yet.
+    #[must_use]
+    pub fn new(policy: RetryPolicy) -> Self {
         Self { policy, failures: 0, failing_since: None }
     }
 
     /// Something worked.
-    pub(crate) fn succeeded(&mut self) {
+    pub fn succeeded(&mut self) {
         self.failures = 0;
         self.failing_since = None;
     }
@@ -34,7 +36,7 @@ impl Backoff {
     /// # Errors
     ///
     /// The error itself when another try cannot help, [`Error::GaveUp`] when there were enough.
-    pub(crate) fn wait_after(&mut self, error: Error) -> Result<Duration, Error> {
+    pub fn wait_after(&mut self, error: Error) -> Result<Duration, Error> {
         if !error.is_transient() {
             return Err(error);
         }

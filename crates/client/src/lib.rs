@@ -7,6 +7,7 @@
 //!   effect. [`Client::publish_one`] sends one record and waits for its receipt.
 //! - [`Client::subscriber`] receives the records an agreement grants and resumes where it acknowledged.
 //! - [`Client::look_up`] asks for single records by key; [`Client::provider`] answers such questions.
+//! - [`Client::changes`] reads what was accepted since a position or a time, [`Client::export`] a whole dataset; both to an end.
 //! - [`Client::get_exchange`], [`Client::status`], [`Client::apply_change_set`], [`Client::check_compatibility`] and the
 //!   calls that read schemas and settings, and the generated clients of [`Client::registry`] and [`Client::catalog`] do
 //!   the rest.
@@ -24,15 +25,19 @@ mod publish;
 mod serve;
 mod subscribe;
 mod tls;
+mod transfer;
 
+pub use backoff::Backoff;
 pub use config::{ClientConfig, Pem, RetryPolicy};
 pub use connection::Client;
 pub use error::{CertificateFault, Error, HubError};
 pub use ldop_contract::exchange::v1::{
-    DeliveredBatch, DeliveredRecord, FieldViolation, FoundRecord, LocalizedText, LookUpAnswer, LookUpResponse,
-    NotAnswered, NotFound, PartitionPosition, Receipt, Refusal, ServeOpened, look_up_answer,
+    DeliveredBatch, DeliveredRecord, ExportBatch, ExportFinished, ExportOpened, ExportSource, ExportedRecord,
+    FieldViolation, FoundRecord, LocalizedText, LookUpAnswer, LookUpResponse, NotAnswered, NotFound, PartitionPosition,
+    ReadChangesFinished, ReadChangesOpened, Receipt, Refusal, ServeOpened, look_up_answer,
 };
 pub use look_up::LookUp;
 pub use publish::{NewRecord, Outcome, Outcomes, Publisher, PublisherConfig};
 pub use serve::{Provider, Question, Reply, Served};
 pub use subscribe::{Event, Opened, Start, Subscriber, SubscriberConfig};
+pub use transfer::{Change, Changes, Export, Exported, Since};

@@ -10,7 +10,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
     0  done
     1  the hub refused, in whole or in part (publish: some records; they stand in the refusals file);
-       schema diff: not compatible
+       schema diff: not compatible; export check: not what the manifest says
     2  the command line is wrong
     3  no hub could be reached
     4  the audit of a demo failed
@@ -73,6 +73,10 @@ pub enum Command {
     Publish(commands::publish::Args),
     /// Receives the records of an agreement.
     Subscribe(commands::subscribe::Args),
+    /// Reads what an agreement grants of the records accepted since a position or a time.
+    Changes(commands::changes::Args),
+    /// Exports a whole dataset into a folder, as an agreement grants it, and checks such packages.
+    Export(commands::export::Args),
     /// Asks for single records by key, under an agreement.
     LookUp(commands::look_up::Args),
     /// Answers look-ups of a dataset from a file of records.

@@ -2,9 +2,11 @@
 
 pub mod agreement;
 pub mod apply;
+pub mod changes;
 pub mod check;
 pub mod dictionary;
 pub mod exchange;
+pub mod export;
 pub mod impact;
 pub mod init;
 pub mod look_up;
@@ -53,6 +55,8 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Apply(args) => wait(apply::run(&context, args)),
         Command::Publish(args) => wait(publish::run(&context, args)),
         Command::Subscribe(args) => wait(subscribe::run(&context, args)),
+        Command::Changes(args) => wait(changes::run(&context, args)),
+        Command::Export(args) => wait(export::run(&context, args)),
         Command::LookUp(args) => wait(look_up::run(&context, args)),
         Command::ServeLookUps(args) => wait(serve_look_ups::run(&context, args)),
         Command::Status(args) => wait(status::run(&context, args)),

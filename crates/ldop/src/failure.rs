@@ -66,6 +66,8 @@ pub enum Failure {
     Client(ClientError),
     /// The hub refused definitions; each problem at the place it stands at.
     Refused(Vec<Problem>),
+    /// A package of exported records cannot be written.
+    Package(ldop_packages::Error),
     /// The audit of a demo failed; it has said how.
     Audit,
     /// The demo could not run.
@@ -96,6 +98,11 @@ impl Failure {
             Self::Internal(_) | Self::Demo(_) => Exit::Internal,
             Self::Serve(error) => error.exit(),
             Self::Client(error) => client_exit(error),
+            Self::Package(error) => match error {
+                ldop_packages::Error::Exists(_) | ldop_packages::Error::Other { .. } => Exit::Exists,
+                ldop_packages::Error::File { .. } | ldop_packages::Error::Format { .. } => Exit::File,
+                ldop_packages::Error::Differs { .. } | ldop_packages::Error::NotARecord(_) => Exit::Internal,
+            },
         }
     }
 
@@ -131,6 +138,9 @@ impl Failure {
                 ),
                 (None, None) => None,
             },
+            Self::Package(ldop_packages::Error::Exists(_) | ldop_packages::Error::Other { .. }) => {
+                Some("Export into a folder of its own: --to.")
+            }
             _ => None,
         }
     }
@@ -171,6 +181,10 @@ impl fmt::Display for Failure {
             Self::Exists(path) => write!(f, "{} is there already; --force writes over it", path.display()),
             Self::File { action, path, source } => write!(f, "cannot {action} {}: {source}", path.display()),
             Self::Client(error) => error.fmt(f),
+            Self::Package(error) => match std::error::Error::source(error) {
+                Some(cause) => write!(f, "{error}: {cause}"),
+                None => error.fmt(f),
+            },
             Self::Audit => f.write_str("the audit failed"),
             Self::Demo(text) => write!(f, "the demo could not run: {text}"),
             Self::Serve(error) => {
@@ -191,6 +205,12 @@ impl fmt::Display for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         Self::Client(error)
+    }
+}
+
+impl From<ldop_packages::Error> for Failure {
+    fn from(error: ldop_packages::Error) -> Self {
+        Self::Package(error)
     }
 }
 

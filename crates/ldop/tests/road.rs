@@ -10,6 +10,8 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[path = "road/exports.rs"]
+mod exports;
 #[path = "road/look_ups.rs"]
 mod look_ups;
 

@@ -116,7 +116,8 @@ fn acknowledge(subscriber: &mut Subscriber, batch: &DeliveredBatch, taken: usize
     }
 }
 
-fn write(records: &[DeliveredRecord], partition: u32, records_only: bool) -> io::Result<()> {
+/// Writes records as lines, and flushes them.
+pub fn write(records: &[DeliveredRecord], partition: u32, records_only: bool) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(64 << 10, io::stdout().lock());
     for record in records {
         if !records_only {
