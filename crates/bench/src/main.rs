@@ -9,7 +9,7 @@
 //! - [`corpus`], [`load`], [`world`], [`clock`]: records, the load on the hub, the hub, processor time and memory.
 //! - [`bare_kafka`], [`bare_sqlite`], [`bare_check`]: what the hub is measured against.
 //! - [`road`], [`single`], [`large`], [`registry`]: bulk, reading, single calls; large states; the schema registry.
-//! - [`copy`]: making a current copy.
+//! - [`copy`], [`export`]: making a current copy; exporting to Parquet.
 
 mod bare_check;
 mod bare_kafka;
@@ -17,6 +17,7 @@ mod bare_sqlite;
 mod clock;
 mod copy;
 mod corpus;
+mod export;
 mod large;
 mod load;
 mod look_up;
@@ -104,6 +105,9 @@ async fn measure(settings: &Settings) -> anyhow::Result<()> {
     }
     if settings.wants(Measure::Copy) {
         rows.extend(copy::measure(settings, folder.path(), &definitions).await?);
+    }
+    if settings.wants(Measure::Export) {
+        rows.extend(export::measure(settings, folder.path(), program.clone(), &definitions, &corpus).await?);
     }
     let dir = folder.path().to_owned();
     let large = Large { settings, program, dir, corpus: &corpus, definitions: &definitions };

@@ -60,6 +60,8 @@ pub enum Measure {
     LookUp,
     /// Making a current copy against reading the log.
     Copy,
+    /// Exporting to Parquet against Arrow's writer.
+    Export,
 }
 
 impl Settings {

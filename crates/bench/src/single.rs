@@ -12,9 +12,10 @@ use bytes::Bytes;
 use hdrhistogram::Histogram;
 use ldop_client::Client;
 use ldop_contract::exchange::v1::{
-    CopyState, FoundRecord, GetExchangeRequest, GetExchangeResponse, LookUpAnswer, LookUpRequest, LookUpResponse,
-    PartitionPosition, PublishRequest, PublishResponse, PublishStreamRequest, PublishStreamResponse, Receipt,
-    ServeRequest, ServeResponse, SubscribeRequest, SubscribeResponse,
+    CopyState, ExportRequest, ExportResponse, FoundRecord, GetExchangeRequest, GetExchangeResponse, LookUpAnswer,
+    LookUpRequest, LookUpResponse, PartitionPosition, PublishRequest, PublishResponse, PublishStreamRequest,
+    PublishStreamResponse, ReadChangesRequest, ReadChangesResponse, Receipt, ServeRequest, ServeResponse,
+    SubscribeRequest, SubscribeResponse,
     exchange_service_server::{ExchangeService, ExchangeServiceServer},
     look_up_answer,
 };
@@ -217,6 +218,8 @@ impl ExchangeService for Echoing {
     type PublishStreamStream = Never<PublishStreamResponse>;
     type SubscribeStream = Never<SubscribeResponse>;
     type ServeStream = Never<ServeResponse>;
+    type ReadChangesStream = Never<ReadChangesResponse>;
+    type ExportStream = Never<ExportResponse>;
 
     async fn publish(&self, request: Request<PublishRequest>) -> Result<Response<PublishResponse>, Status> {
         let record = request.into_inner().record.unwrap_or_default();
@@ -270,6 +273,14 @@ impl ExchangeService for Echoing {
 
     async fn serve(&self, _: Request<Streaming<ServeRequest>>) -> Result<Response<Self::ServeStream>, Status> {
         Err(Status::unimplemented("no look-ups here"))
+    }
+
+    async fn read_changes(&self, _: Request<ReadChangesRequest>) -> Result<Response<Self::ReadChangesStream>, Status> {
+        Err(Status::unimplemented("an echo"))
+    }
+
+    async fn export(&self, _: Request<ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {
+        Err(Status::unimplemented("an echo"))
     }
 
     async fn get_exchange(&self, _: Request<GetExchangeRequest>) -> Result<Response<GetExchangeResponse>, Status> {
