@@ -1,6 +1,6 @@
 //! What the hub shows and whom it trusts: its certificate and key, the authorities, and what they have revoked.
 //!
-//! **Who may connect and who may stay connected is one question**, put to one [`Verifier`] at each handshake, and again for
+//! **Who may connect and who may stay connected is one question**, put to one `Verifier` at each handshake, and again for
 //! each open connection whenever an answer may have changed: a file is another one, definitions revoke a certificate, a
 //! minute has passed in which one may have expired. Whoever is not trusted any more is cut off, in the middle of whatever
 //! he does.
