@@ -172,7 +172,7 @@ impl World {
         let text = format!(
             "[node]\ndata_dir = \"{}\"\n[listen]\ngrpc = \"{grpc}\"\nops = \"{ops}\"\n{registry}[tls]\nca = \"pki/ca.crt\"\n\
              cert = \"pki/server.crt\"\nkey = \"pki/server.key\"\ntrust_domain = \"{DEVELOPMENT_TRUST_DOMAIN}\"\n{}\n\
-             [log]\n{log}\n{}\n",
+             # Nobody is there to approve the sample agreements.\n[agreements]\napprovals = \"not_required\"\n[log]\n{log}\n{}\n",
             data_dir.display(),
             settings.tls,
             settings.more

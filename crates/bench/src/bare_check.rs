@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, hint::black_box, path::Path, sync::Arc, time::D
 
 use anyhow::Context as _;
 use ldop_contract::control::v1::{ApplyChangeSetRequest, Change, change::Resource};
-use ldop_control::{Control, Options};
+use ldop_control::{Control, Options, Rules};
 use ldop_log::{MessageLog, embedded};
 use ldop_sample_data::Dataset;
 use ldop_schema_registry::{CompiledSchema, Outcome, Parser};
@@ -61,13 +61,18 @@ impl Checker {
         let log: Arc<dyn MessageLog> =
             tokio::task::spawn_blocking(move || embedded::EmbeddedLog::open(config)).await??;
         let deadline = Duration::from_secs(10);
-        let options = Options { dir: folder.path().to_owned(), node_id: [1; 16], deadline };
+        let options = Options {
+            dir: folder.path().to_owned(),
+            node_id: [1; 16],
+            deadline,
+            agreements: Rules::without_approvals(),
+        };
         let control = Control::open(Arc::clone(&log), options).await?;
         control.take_epoch().await?;
         for changes in change_sets(definitions.to_vec()) {
             let change_id = ExchangeId::new().as_bytes().to_vec();
             let request = ApplyChangeSetRequest { change_id, changes, ..Default::default() };
-            control.apply("bench", request).await.map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
+            control.apply("operator so-khcn/bench", request).await.map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
         }
         let texts: BTreeMap<_, _> = definitions
             .iter()

@@ -16,7 +16,7 @@ use ldop_contract::{
     control::v1::{ApplyChangeSetRequest, Change, change::Resource},
     registry::v1::Schema,
 };
-use ldop_control::{Control, Options};
+use ldop_control::{Control, Options, Rules};
 use ldop_exchange::{
     Config, Exchange,
     copy::CopyKey,
@@ -139,7 +139,12 @@ async fn make(log: &Arc<dyn MessageLog>, folder: &Path, kind: &str) -> anyhow::R
     if copies.exists() {
         std::fs::remove_dir_all(&copies)?;
     }
-    let options = Options { dir: folder.to_owned(), node_id: [1; 16], deadline: DEADLINE };
+    let options = Options {
+        dir: folder.to_owned(),
+        node_id: [1; 16],
+        deadline: DEADLINE,
+        agreements: Rules::without_approvals(),
+    };
     let control = Control::open(Arc::clone(log), options).await?;
     let config = Config {
         data_dir: folder.to_owned(),
@@ -177,7 +182,12 @@ fn dataset(kind: &str) -> anyhow::Result<DatasetName> {
 async fn fill(folder: &Path, kind: &str, definitions: &[Change], count: usize) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)?;
     let log = open_log(folder).await?;
-    let options = Options { dir: folder.to_owned(), node_id: [1; 16], deadline: DEADLINE };
+    let options = Options {
+        dir: folder.to_owned(),
+        node_id: [1; 16],
+        deadline: DEADLINE,
+        agreements: Rules::without_approvals(),
+    };
     let control = Control::open(Arc::clone(&log), options).await?;
     control.take_epoch().await?;
     let is_wanted = |change: &&Change| !matches!(change.resource, Some(Resource::Dataset(_) | Resource::Agreement(_)));
@@ -185,7 +195,7 @@ async fn fill(folder: &Path, kind: &str, definitions: &[Change], count: usize) -
     for changes in change_sets(definitions.iter().filter(is_wanted).cloned().chain(own).collect()) {
         let change_id = ExchangeId::new().as_bytes().to_vec();
         let request = ApplyChangeSetRequest { change_id, changes, ..Default::default() };
-        control.apply("bench", request).await.map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
+        control.apply("operator so-khcn/bench", request).await.map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
     }
     let (name, system) = (dataset(kind)?, SystemId::parse("so-khcn/danh-muc")?);
     let topic = dataset_topic(Stage::Live, &name);

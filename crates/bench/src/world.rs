@@ -78,7 +78,7 @@ impl World {
             "[node]\ndata_dir = \"data\"\n\n[listen]\ngrpc = \"127.0.0.1:{grpc}\"\nops = \"127.0.0.1:{ops}\"\n
              registry = \"{registry}\"\n\n[tls]\n\
              ca = \"pki/ca.crt\"\ncert = \"pki/server.crt\"\nkey = \"pki/server.key\"\n\
-             trust_domain = \"{DEVELOPMENT_TRUST_DOMAIN}\"\n\n[log]\n{log}\n"
+             trust_domain = \"{DEVELOPMENT_TRUST_DOMAIN}\"\n\n# Nobody is there to approve the sample agreements.\n[agreements]\napprovals = \"not_required\"\n\n[log]\n{log}\n"
         );
         fs::write(folder.path().join("ldop.toml"), config)?;
         Ok(Self { program: program.to_owned(), folder, pki, address: format!("https://127.0.0.1:{grpc}"), registry })

@@ -11,6 +11,7 @@ use ldop_schema_registry::{Grant, registry::Use};
 use ldop_types::{Reason, Stage, SubjectName, Text, TimestampMs};
 
 use crate::{
+    authority::Asked,
     convert,
     life_cycle::{self, Occasion},
     schemas::{self, Problems},
@@ -97,6 +98,7 @@ pub fn identity(resource: &ResourceVersion) -> Option<((&'static str, String), u
 
 struct Checker<'a> {
     state: &'a ControlState,
+    asked: &'a Asked<'a>,
     /// Subjects that got a version, and subjects with versions that were moved.
     touched: BTreeSet<SubjectName>,
     moved: BTreeSet<SubjectName>,
@@ -131,10 +133,12 @@ macro_rules! take {
     }};
 }
 
-/// Checks a change set against a state, as made by `author` now.
-pub(crate) fn check(state: &ControlState, changes: &[Change], author: &str, now: i64) -> Result<Checked, Refused> {
+/// Checks a change set against a state.
+pub(crate) fn check(state: &ControlState, changes: &[Change], asked: &Asked<'_>) -> Result<Checked, Refused> {
+    let (author, now) = (asked.author, asked.now);
     let mut checker = Checker {
         state,
+        asked,
         touched: BTreeSet::new(),
         moved: BTreeSet::new(),
         waiting: BTreeSet::new(),
@@ -162,7 +166,9 @@ pub(crate) fn check(state: &ControlState, changes: &[Change], author: &str, now:
             checker.problem(place, "tài nguyên xuất hiện hai lần", "the resource stands twice in the change set");
             continue;
         }
-        match change.resource.as_ref().expect("identity was found above") {
+        let given = change.resource.as_ref().expect("identity was found above");
+        let (before, here) = (checker.results.len(), place.clone());
+        match given {
             Given::Element(given) => match Element::new(convert::element(given)) {
                 Ok(element) => {
                     let known = state.stored.elements.get(&given.id);
@@ -224,6 +230,10 @@ pub(crate) fn check(state: &ControlState, changes: &[Change], author: &str, now:
                 Err(errors) => checker.catalog_errors(&place, errors),
             },
         }
+        let is_changed = |result: &ChangeResult| result.effect != ChangeEffect::Unchanged as i32;
+        if checker.results.get(before).is_some_and(is_changed) && !matters_later(given) {
+            checker.authorise(here, given);
+        }
     }
 
     let dictionary_changed = checker
@@ -238,6 +248,9 @@ pub(crate) fn check(state: &ControlState, changes: &[Change], author: &str, now:
     checker.waiting = names.cloned().collect();
     for (at, place, given) in schemas {
         checker.schema_change(&mut next, at, &place, given, (author, now));
+        if checker.results[at].effect != ChangeEffect::Unchanged as i32 {
+            checker.authorise(place, given);
+        }
     }
     if dictionary_changed {
         checker.untouched_schemas(&next);
@@ -249,10 +262,16 @@ pub(crate) fn check(state: &ControlState, changes: &[Change], author: &str, now:
     if checker.problems.is_empty() {
         return Ok(Checked { resources: checker.resources, results: checker.results });
     }
-    // What is not valid in itself comes before what the state does not allow.
+    // What may not be asked comes before what is not valid in itself, and that before what the state does not allow.
     let reasons = || checker.problems.iter().map(|problem| problem.reason);
-    let reason = reasons().find(|reason| *reason == Reason::DefinitionInvalid).or_else(|| reasons().next());
+    let first = |wanted: Reason| reasons().find(|reason| *reason == wanted);
+    let reason = first(Reason::RoleMissing).or_else(|| first(Reason::DefinitionInvalid)).or_else(|| reasons().next());
     Err(Refused { reason: reason.unwrap_or(Reason::DefinitionInvalid), problems: checker.problems })
+}
+
+/// Whether a change is looked at behind the dictionary it is bound to.
+fn matters_later(given: &Given) -> bool {
+    matches!(given, Given::Schema(_) | Given::SubjectSettings(_) | Given::SchemaTransition(_))
 }
 
 impl Checker<'_> {
@@ -263,6 +282,14 @@ impl Checker<'_> {
 
     fn expected(&mut self, field: String, expected: &str) {
         self.problem(field, format!("cần: {expected}"), format!("expected {expected}"));
+    }
+
+    /// Tells what whoever asks lacks to change this.
+    fn authorise(&mut self, field: String, given: &Given) {
+        for missing in self.asked.may_change(self.state, given) {
+            let problem = Problem { field: field.clone(), message: missing.text(), reason: Reason::RoleMissing };
+            self.problems.push(problem);
+        }
     }
 
     fn catalog_errors(&mut self, place: &str, errors: Vec<ldop_catalog::DefinitionError>) {

@@ -15,7 +15,7 @@ use ldop_contract::control::v1::{
     ControlHead, EpochTaken, Genesis, LevelRaised, control_event::Kind,
 };
 use ldop_log::{Appender, Cleanup, LogError, MessageLog, NewEntry, Offset, Partition, TopicName, TopicSpec};
-use ldop_types::{Reason, Text, TimestampMs};
+use ldop_types::{Person, Reason, Text, TimestampMs};
 use parking_lot::Mutex;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::{
+    agreements::Rules,
+    authority::{Asked, Authority},
     chain::{self, Break, Hash, Head, LEVEL, Link},
     check::{self, Problem, Refused},
     file,
@@ -54,6 +56,8 @@ pub struct Options {
     pub node_id: [u8; 16],
     /// Longest wait for the log.
     pub deadline: Duration,
+    /// What it asks of agreements.
+    pub agreements: Rules,
 }
 
 /// Why the control log cannot be opened or extended.
@@ -380,7 +384,8 @@ impl Control {
         Ok(events)
     }
 
-    /// Checks a change set and applies it, or tells every reason why not.
+    /// Checks a change set and applies it, or tells every reason why not. The author is a person, as
+    /// [`Person`](ldop_types::Person) is displayed, and may change what the table of [`ldop_catalog::roles`] lets them.
     ///
     /// # Errors
     ///
@@ -395,6 +400,7 @@ impl Control {
         if request.changes.is_empty() || request.changes.len() > most {
             return Err(Refused::field(Reason::RequestInvalid, "changes", &format!("1-{most} resources")));
         }
+        let person = Person::parse(author);
         for _ in 0..RACES {
             self.catch_up(None).await.map_err(|e| refuse_by_log(&e))?;
             if let Some(applied) = self.applied.lock().get(&change_id).cloned() {
@@ -406,10 +412,13 @@ impl Control {
             }
             let checked = {
                 let (state, changes, author) = (Arc::clone(&state), request.changes.clone(), author.to_owned());
+                let (person, rules) = (person.clone(), self.options.agreements.clone());
                 // Compiling schemas is long work; it stays off the async threads.
-                tokio::task::spawn_blocking(move || check::check(&state, &changes, &author, TimestampMs::now().0))
-                    .await
-                    .map_err(|_| Refused::of(Reason::Internal))??
+                let check = move || {
+                    let (authority, now) = (Authority::Of(person), TimestampMs::now().0);
+                    check::check(&state, &changes, &Asked { author: &author, authority, now, rules: &rules })
+                };
+                tokio::task::spawn_blocking(check).await.map_err(|_| Refused::of(Reason::Internal))??
             };
             let response = |head: Head| ApplyChangeSetResponse {
                 head: Some(ControlHead { sequence: head.sequence, hash: head.hash.to_vec() }),

@@ -3,6 +3,7 @@
 //! - [`chain`]: the stored events, their hash chain, and what makes an event count.
 //! - [`state`]: the state after an event, an immutable snapshot; applying an event checks nothing and makes nothing.
 //! - [`check`]: whether a change set may be applied to a state, with every finding at once.
+//! - [`agreements`]: the life of agreements; `authority`: who may change what.
 //! - [`schemas`]: schemas, their settings and their life, from and to the wire.
 //! - [`impact`]: what a change of a code list touches, told before it is made.
 //! - [`control`]: [`Control`], which replays, follows and extends the log.
@@ -15,6 +16,8 @@
 //!
 //! What it does not do: it serves nobody, and it knows no record.
 
+pub mod agreements;
+mod authority;
 pub mod chain;
 pub mod check;
 pub mod control;
@@ -26,6 +29,7 @@ pub mod schemas;
 mod snapshot;
 pub mod state;
 
+pub use agreements::{Approvals, Rules};
 pub use check::{Problem, Refused, agreement_of, grant_of};
 pub use control::{Control, ControlError, Options};
 pub use impact::Impact;

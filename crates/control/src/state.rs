@@ -24,6 +24,8 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    agreements::Rules,
+    authority::{Asked, Authority},
     chain::{self, Hash, Head},
     convert, schemas,
 };
@@ -182,7 +184,9 @@ impl ControlState {
     ///
     /// [`Refused`](crate::Refused) with everything that is wrong.
     pub fn after(&self, changes: &[Change], author: &str, time: TimestampMs) -> Result<Self, crate::Refused> {
-        let checked = crate::check::check(self, changes, author, time.0)?;
+        let rules = Rules::without_approvals();
+        let asked = Asked { author, authority: Authority::Unasked, now: time.0, rules: &rules };
+        let checked = crate::check::check(self, changes, &asked)?;
         let mut next = self.clone();
         for resource in checked.resources.iter().filter_map(|changed| changed.resource.as_ref()) {
             next.apply_resource(resource, (author, time.0)).map_err(|_| crate::Refused::of(Reason::Internal))?;

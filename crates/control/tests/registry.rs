@@ -11,7 +11,7 @@ use ldop_contract::{
     exchange::v1::Stage as WireStage,
     registry::v1::{self as wire, SchemaAction},
 };
-use ldop_control::{Control, ControlError, ControlState, Level, Options, Refused};
+use ldop_control::{Control, ControlError, ControlState, Level, Options, Refused, Rules};
 use ldop_log::{
     MessageLog, NewEntry, Partition, TopicName, TopicSpec,
     embedded::{self, EmbeddedLog},
@@ -27,7 +27,12 @@ fn log(dir: &Path) -> Arc<dyn MessageLog> {
 }
 
 async fn open(dir: &Path) -> Arc<Control> {
-    let options = Options { dir: dir.to_owned(), node_id: [7; 16], deadline: Duration::from_secs(30) };
+    let options = Options {
+        dir: dir.to_owned(),
+        node_id: [7; 16],
+        deadline: Duration::from_secs(30),
+        agreements: Rules::without_approvals(),
+    };
     Control::open(log(dir), options).await.expect("a control log opens")
 }
 
@@ -314,7 +319,12 @@ async fn a_log_that_ends_before_its_snapshot_is_not_followed() {
     for name in ["control.snapshot", "control.json"] {
         std::fs::copy(dir.path().join(name), copy.path().join(name)).expect("copied");
     }
-    let options = Options { dir: copy.path().to_owned(), node_id: [7; 16], deadline: Duration::from_secs(30) };
+    let options = Options {
+        dir: copy.path().to_owned(),
+        node_id: [7; 16],
+        deadline: Duration::from_secs(30),
+        agreements: Rules::without_approvals(),
+    };
     let refused = Control::open(log(copy.path()), options).await.err();
     assert!(matches!(refused, Some(ControlError::Forgotten { .. })), "{refused:?}");
 }

@@ -14,7 +14,7 @@ use ldop_contract::{
     catalog::v1::Agreement,
     control::v1::{self as control, ExchangeEvent, LookUpOutcome, change::Resource, exchange_event::Kind},
 };
-use ldop_control::{Control, Options};
+use ldop_control::{Control, Options, Rules};
 use ldop_definitions::References;
 use ldop_exchange::{
     Config, Exchange,
@@ -65,7 +65,7 @@ struct World {
 async fn node(log: Arc<dyn MessageLog>, dir: &Path) -> World {
     let node_id = *ExchangeId::new().as_bytes();
     std::fs::create_dir_all(dir).expect("folder");
-    let options = Options { dir: dir.to_owned(), node_id, deadline: SOON };
+    let options = Options { dir: dir.to_owned(), node_id, deadline: SOON, agreements: Rules::without_approvals() };
     let control = Control::open(Arc::clone(&log), options).await.expect("open control log");
     let epoch = control.take_epoch().await.expect("take epoch");
     tokio::spawn(Arc::clone(&control).follow());
@@ -97,7 +97,7 @@ impl World {
     async fn apply(&self, changes: Vec<control::Change>) {
         let change_id = ExchangeId::new().as_bytes().to_vec();
         let request = control::ApplyChangeSetRequest { change_id, changes, ..Default::default() };
-        self.exchange.control.apply("test", request).await.expect("apply");
+        self.exchange.control.apply("operator so-khcn/test", request).await.expect("apply");
     }
 
     async fn end_agreement(&self) {

@@ -14,7 +14,7 @@ use ldop_contract::{
     catalog::v1::Agreement,
     control::v1::{self as control, change::Resource},
 };
-use ldop_control::{Control, Options};
+use ldop_control::{Control, Options, Rules};
 use ldop_definitions::References;
 use ldop_exchange::{
     Config, Exchange,
@@ -60,7 +60,8 @@ async fn node(log: Arc<dyn MessageLog>, dir: &Path) -> Arc<Exchange> {
 }
 
 async fn node_with(log: Arc<dyn MessageLog>, dir: &Path, copy_key: Option<CopyKey>) -> Arc<Exchange> {
-    let options = Options { dir: dir.to_owned(), node_id: rand_id(), deadline: SOON };
+    let options =
+        Options { dir: dir.to_owned(), node_id: rand_id(), deadline: SOON, agreements: Rules::without_approvals() };
     let node_id = options.node_id;
     std::fs::create_dir_all(dir).expect("folder");
     let control = Control::open(Arc::clone(&log), options).await.expect("open control log");
@@ -84,7 +85,7 @@ fn rand_id() -> [u8; 16] {
 
 async fn apply(exchange: &Exchange, changes: Vec<control::Change>) -> control::ApplyChangeSetResponse {
     let request = control::ApplyChangeSetRequest { change_id: rand_id().to_vec(), changes, ..Default::default() };
-    exchange.control.apply("test", request).await.expect("apply")
+    exchange.control.apply("operator so-khcn/test", request).await.expect("apply")
 }
 
 async fn sample_world(dir: &Path) -> Arc<Exchange> {

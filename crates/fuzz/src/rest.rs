@@ -14,7 +14,7 @@ use axum::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ldop_contract::control::v1::{ApplyChangeSetRequest, Change};
-use ldop_control::{Control, Options};
+use ldop_control::{Control, Options, Rules};
 use ldop_definitions::References;
 use ldop_gateway::{
     Identity,
@@ -159,7 +159,12 @@ impl Door {
         let changes: Vec<Change> = loaded.changes.into_iter().map(|(_, change)| change).collect();
         let log: Arc<dyn MessageLog> =
             embedded::EmbeddedLog::open(embedded::Config::new(folder.path().join("log"))).expect("a log opens");
-        let options = Options { dir: folder.path().to_owned(), node_id: [1; 16], deadline: Duration::from_secs(60) };
+        let options = Options {
+            dir: folder.path().to_owned(),
+            node_id: [1; 16],
+            deadline: Duration::from_secs(60),
+            agreements: Rules::without_approvals(),
+        };
         let control = Control::open(log, options).await.expect("a control log opens");
         let request = ApplyChangeSetRequest { change_id: vec![1; 16], changes, ..Default::default() };
         control.apply("operator so-khcn/fuzz", request).await.expect("definitions are taken");

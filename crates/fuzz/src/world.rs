@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, sync::OnceLock, time::Duration};
 
 use ldop_contract::control::v1::{ApplyChangeSetRequest, Change};
-use ldop_control::{Control, ControlState, Options};
+use ldop_control::{Control, ControlState, Options, Rules};
 use ldop_definitions::References;
 use ldop_log::{MessageLog, embedded};
 use ldop_schema_registry::CompiledSchema;
@@ -56,7 +56,12 @@ fn make() -> World {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let config = embedded::Config::new(folder.path().join("log"));
     let log: Arc<dyn MessageLog> = embedded::EmbeddedLog::open(config).expect("a log opens");
-    let options = Options { dir: folder.path().to_owned(), node_id: [1; 16], deadline: Duration::from_secs(60) };
+    let options = Options {
+        dir: folder.path().to_owned(),
+        node_id: [1; 16],
+        deadline: Duration::from_secs(60),
+        agreements: Rules::without_approvals(),
+    };
     let request = ApplyChangeSetRequest { change_id: vec![1; 16], changes: changes.clone(), ..Default::default() };
     let control = runtime.block_on(async {
         let control = Control::open(log, options).await.expect("a control log opens");

@@ -2,11 +2,11 @@
 //!
 //! A client certificate carries exactly one URI SAN of SPIFFE form (SPIFFE ID, section 2):
 //! `spiffe://<trust domain>/agency/<agency>/system/<system>` for a department system, or
-//! `spiffe://<trust domain>/agency/<agency>/operator/<name>` for a person or tool that changes definitions.
+//! `spiffe://<trust domain>/agency/<agency>/<role>/<name>` for a person or tool, the role one of [`Role`]'s words.
 
 use std::fmt;
 
-use ldop_types::{AgencyId, Reason, SystemId};
+use ldop_types::{Person, Reason, Role, SystemId};
 use x509_parser::{extensions::GeneralName, prelude::FromDer as _};
 
 /// Who calls.
@@ -14,13 +14,8 @@ use x509_parser::{extensions::GeneralName, prelude::FromDer as _};
 pub enum Identity {
     /// A department system.
     System(SystemId),
-    /// A person or tool of an agency that may change definitions.
-    Operator {
-        /// Agency.
-        agency: AgencyId,
-        /// Name, 1-64 chars of [a-z0-9._-].
-        name: String,
-    },
+    /// A person or tool of an agency, in a role.
+    Person(Person),
 }
 
 impl Identity {
@@ -33,12 +28,10 @@ impl Identity {
         if words.next().is_some() {
             return None;
         }
-        // Names of operators have the alphabet and length of those of systems.
-        let id = SystemId::parse(&format!("{agency}/{name}")).ok()?;
+        let id = format!("{agency}/{name}");
         match kind {
-            "system" => Some(Self::System(id)),
-            "operator" => Some(Self::Operator { agency: id.agency(), name: name.to_owned() }),
-            _ => None,
+            "system" => SystemId::parse(&id).ok().map(Self::System),
+            role => Person::new(Role::parse(role)?, &id).ok().map(Self::Person),
         }
     }
 
@@ -65,22 +58,22 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// [`Reason::SystemUnknown`]: an operator is no department system.
+    /// [`Reason::SystemUnknown`]: a person is no department system.
     pub fn system(&self) -> Result<&SystemId, Reason> {
         match self {
             Self::System(system) => Ok(system),
-            Self::Operator { .. } => Err(Reason::SystemUnknown),
+            Self::Person(_) => Err(Reason::SystemUnknown),
         }
     }
 
-    /// Whether it may change definitions.
+    /// The person, if it is one.
     ///
     /// # Errors
     ///
-    /// [`Reason::NotAnOperator`].
-    pub fn operator(&self) -> Result<(), Reason> {
+    /// [`Reason::NotAnOperator`]: a department system holds no role.
+    pub fn person(&self) -> Result<&Person, Reason> {
         match self {
-            Self::Operator { .. } => Ok(()),
+            Self::Person(person) => Ok(person),
             Self::System(_) => Err(Reason::NotAnOperator),
         }
     }
@@ -90,7 +83,7 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System(system) => write!(f, "system {system}"),
-            Self::Operator { agency, name } => write!(f, "operator {agency}/{name}"),
+            Self::Person(person) => person.fmt(f),
         }
     }
 }
@@ -108,9 +101,13 @@ mod tests {
 
     #[test]
     fn an_identity_is_one_uri_of_the_trust_domain() {
-        let parse = |uri| Identity::parse(uri, "ldop.example").map(|i| i.to_string());
+        let parse = |uri: &str| Identity::parse(uri, "ldop.example").map(|i| i.to_string());
         assert_eq!(parse("spiffe://ldop.example/agency/so-y-te/system/his"), Some("system so-y-te/his".into()));
         assert_eq!(parse("spiffe://ldop.example/agency/so-khcn/operator/an"), Some("operator so-khcn/an".into()));
+        for role in Role::ALL {
+            let uri = format!("spiffe://ldop.example/agency/so-khcn/{role}/an");
+            assert_eq!(parse(&uri), Some(format!("{role} so-khcn/an")));
+        }
         for bad in [
             "spiffe://other.example/agency/so-y-te/system/his",
             "spiffe://ldop.example.evil/agency/so-y-te/system/his",

@@ -7,9 +7,10 @@ mod registry;
 
 use std::sync::Arc;
 
+use ldop_catalog::roles::{self, Action};
 use ldop_contract::control::v1::{ApplyChangeSetRequest, Change, ChangeResult, change::Resource};
-use ldop_control::Control;
-use ldop_types::Reason;
+use ldop_control::{Control, Problem, Refused};
+use ldop_types::{Person, Reason};
 use tonic::{Request, Status};
 
 pub use self::{
@@ -44,7 +45,7 @@ fn identity<T>(request: &Request<T>) -> Result<Identity, Status> {
     peer.map_or(Err(Reason::CertificateWithoutIdentity), |peer| peer.identity.clone()).map_err(status::of_reason)
 }
 
-/// Whoever is known may read registry and catalogue: operators, and registered systems.
+/// Whoever is known may read registry and catalogue: people in any role, and registered systems.
 fn reader<T>(request: &Request<T>, control: &Control) -> Result<Identity, Status> {
     let identity = identity(request)?;
     if let Identity::System(system) = &identity {
@@ -59,10 +60,21 @@ fn reader<T>(request: &Request<T>, control: &Control) -> Result<Identity, Status
     Ok(identity)
 }
 
-/// Applies one resource for an operator.
+/// The caller, where it is a person whose role permits something that is nobody's own.
+fn permitted<T>(request: &Request<T>, action: Action) -> Result<Person, Status> {
+    let person = identity(request)?.person().map_err(status::of_reason)?.clone();
+    roles::check(Some(&person), action, &[]).map_err(|missing| {
+        let problem = Problem { field: String::new(), message: missing.text(), reason: Reason::RoleMissing };
+        let refused = Refused { reason: Reason::RoleMissing, problems: vec![problem] };
+        status::of_refused_change(&refused, Room::of(request))
+    })?;
+    Ok(person)
+}
+
+/// Applies one resource for a person; whether their role permits it is decided with the change.
 async fn register<T>(control: &Arc<Control>, request: &Request<T>, resource: Resource) -> Result<ChangeResult, Status> {
     let identity = identity(request)?;
-    identity.operator().map_err(status::of_reason)?;
+    let person = identity.person().map_err(status::of_reason)?;
     let room = Room::of(request);
     let change_id: [u8; 16] = rand::random();
     let request = ApplyChangeSetRequest {
@@ -71,7 +83,7 @@ async fn register<T>(control: &Arc<Control>, request: &Request<T>, resource: Res
         ..Default::default()
     };
     let applied = control
-        .apply(&identity.to_string(), request)
+        .apply(&person.to_string(), request)
         .await
         .map_err(|refused| status::of_refused_change(&refused, room))?;
     applied.results.into_iter().next().ok_or_else(|| status::of_reason(Reason::Internal))

@@ -5,7 +5,7 @@
 //! pki/ca.crl                                    what it has revoked
 //! pki/server.crt  server.key                    the hub
 //! pki/systems/<agency>/<system>.crt  .key       department systems
-//! pki/operators/<agency>/<name>.crt  .key       operators
+//! pki/operators/<agency>/<name>.crt  .key       people and tools, by role: operators, engineers, stewards, auditors
 //! ```
 
 use std::{

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ldop_types::{AgencyId, SystemId};
+use ldop_types::{AgencyId, Person, Role, SystemId};
 
 use crate::Error;
 
@@ -21,13 +21,8 @@ pub fn is_trust_domain(text: &str) -> bool {
 pub enum Identity {
     /// A department system.
     System(SystemId),
-    /// A person or tool that may change definitions.
-    Operator {
-        /// The agency the operator works for.
-        agency: AgencyId,
-        /// Name of the operator, 1-64 chars of a-z, 0-9 and inner '-'.
-        name: String,
-    },
+    /// A person or tool of an agency, in a role.
+    Person(Person),
 }
 
 impl Identity {
@@ -48,13 +43,18 @@ impl Identity {
     ///
     /// [`Error::Identity`]
     pub fn operator(text: &str) -> Result<Self, Error> {
-        // The two halves have the alphabets of a system id.
-        let parsed = SystemId::parse(text).map_err(|_| Error::Identity {
-            text: text.to_owned(),
-            expected: "'<agency id>/<name>', the name 1-64 chars of a-z, 0-9 and inner '-'",
-        })?;
-        let name = parsed.as_str().split_once('/').map_or("", |(_, name)| name).to_owned();
-        Ok(Self::Operator { agency: parsed.agency(), name })
+        Self::person(Role::Operator, text)
+    }
+
+    /// Takes a person or tool in a role from `<agency>/<name>`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Identity`]
+    pub fn person(role: Role, text: &str) -> Result<Self, Error> {
+        Person::new(role, text)
+            .map(Self::Person)
+            .map_err(|error| Error::Identity { text: text.to_owned(), expected: error.expected })
     }
 
     /// Parses a URI of the trust domain.
@@ -65,7 +65,7 @@ impl Identity {
     pub fn parse_uri(uri: &str, trust_domain: &str) -> Result<Self, Error> {
         let error = || Error::Identity {
             text: uri.to_owned(),
-            expected: "spiffe://<trust domain>/agency/<agency>/system/<system> or .../operator/<name>",
+            expected: "spiffe://<trust domain>/agency/<agency>/system/<system> or .../<role>/<name>",
         };
         let path = uri
             .strip_prefix("spiffe://")
@@ -76,7 +76,9 @@ impl Identity {
         let (agency, kind, name) = (segments.next(), segments.next(), segments.next());
         match (agency, kind, name, segments.next()) {
             (Some(agency), Some("system"), Some(name), None) => Self::system(&format!("{agency}/{name}")),
-            (Some(agency), Some("operator"), Some(name), None) => Self::operator(&format!("{agency}/{name}")),
+            (Some(agency), Some(role), Some(name), None) => {
+                Self::person(Role::parse(role).ok_or_else(error)?, &format!("{agency}/{name}"))
+            }
             _ => Err(error()),
         }
     }
@@ -89,12 +91,12 @@ impl Identity {
         format!("spiffe://{trust_domain}/agency/{agency}/{kind}/{}", self.name())
     }
 
-    /// "system" or "operator".
+    /// "system", or the word of the role.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::System(_) => "system",
-            Self::Operator { .. } => "operator",
+            Self::Person(person) => person.role.as_str(),
         }
     }
 
@@ -103,7 +105,7 @@ impl Identity {
     pub fn agency(&self) -> AgencyId {
         match self {
             Self::System(system) => system.agency(),
-            Self::Operator { agency, .. } => agency.clone(),
+            Self::Person(person) => person.agency.clone(),
         }
     }
 
@@ -112,7 +114,7 @@ impl Identity {
     pub fn name(&self) -> &str {
         match self {
             Self::System(system) => system.as_str().split_once('/').map_or("", |(_, name)| name),
-            Self::Operator { name, .. } => name,
+            Self::Person(person) => person.name(),
         }
     }
 }
@@ -129,7 +131,8 @@ mod tests {
 
     #[test]
     fn an_identity_and_its_uri_are_the_same_thing() {
-        for identity in [Identity::system("so-tu-phap/ho-tich"), Identity::operator("so-khcn/an-nguyen")] {
+        let people = Role::ALL.map(|role| Identity::person(role, "so-khcn/an-nguyen"));
+        for identity in people.into_iter().chain([Identity::system("so-tu-phap/ho-tich")]) {
             let identity = identity.expect("good identity");
             let uri = identity.uri(DEVELOPMENT_TRUST_DOMAIN);
             assert_eq!(Identity::parse_uri(&uri, DEVELOPMENT_TRUST_DOMAIN).expect("good uri"), identity);

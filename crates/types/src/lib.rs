@@ -8,6 +8,7 @@
 //! - [`text`]: a text in Vietnamese and English.
 //! - [`finding`]: what is wrong with a field, without ever holding the value.
 //! - [`reason`]: the closed list of reasons a caller can be refused for. Public API.
+//! - [`role`]: who people are to the hub.
 //! - [`stage`], [`sensitivity`], [`mask`], [`time`]: small closed types.
 
 pub mod exchange_id;
@@ -15,6 +16,7 @@ pub mod finding;
 pub mod id;
 pub mod mask;
 pub mod reason;
+pub mod role;
 pub mod sensitivity;
 pub mod stage;
 pub mod text;
@@ -28,6 +30,7 @@ pub use id::{
 };
 pub use mask::Mask;
 pub use reason::{Fault, Reason};
+pub use role::{Person, Role};
 pub use sensitivity::Sensitivity;
 pub use stage::Stage;
 pub use text::Text;

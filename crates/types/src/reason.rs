@@ -87,8 +87,12 @@ reasons! {
     SystemSuspended, "SYSTEM_SUSPENDED", PermissionDenied, false,
         "Hệ thống đang bị tạm ngừng.", "The system is suspended.", "Ask the hub's operator.";
     NotAnOperator, "NOT_AN_OPERATOR", PermissionDenied, false,
-        "Chỉ người vận hành được thay đổi từ điển, lược đồ và danh mục.", "Only operators change dictionary, schemas and catalogue.",
-        "Use an operator's certificate.";
+        "Chứng thư của hệ thống không được thay đổi từ điển, lược đồ và danh mục.",
+        "A department system's certificate changes nothing in dictionary, schemas and catalogue.",
+        "Use the certificate of a person whose role permits it (docs/roles.md).";
+    RoleMissing, "ROLE_MISSING", PermissionDenied, false,
+        "Vai trò của chứng thư không cho phép việc này.", "The certificate's role does not permit this.",
+        "Have it done by the role that is named, of the agency that is named (docs/roles.md).";
     DatasetUnknown, "DATASET_UNKNOWN", NotFound, false,
         "Bộ dữ liệu chưa được đăng ký.", "The dataset is not registered.", "Check its name; `ldop status` lists datasets.";
     NotAProvider, "NOT_A_PROVIDER", PermissionDenied, false,

@@ -187,7 +187,7 @@ async fn a_schema_may_not_take_away_what_an_agreement_grants() {
     let changes = [Resource::SubjectSettings(settings), Resource::Schema(schema)];
     let changes = changes.map(|resource| control::Change { resource: Some(resource) }).to_vec();
     let request = control::ApplyChangeSetRequest { change_id: rand_id().to_vec(), changes, ..Default::default() };
-    let refused = exchange.control.apply("test", request).await.expect_err("agreements rest on it");
+    let refused = exchange.control.apply("operator so-khcn/test", request).await.expect_err("agreements rest on it");
     let told: BTreeSet<&str> = refused.problems.iter().map(|problem| problem.field.as_str()).collect();
     let lists = |start: &str| told.iter().any(|field| field.starts_with(start));
     assert!(lists(&format!("agreement({AGREEMENT}).granted_fields[")), "{told:?}");

@@ -7,7 +7,7 @@ use std::{collections::HashMap, path::Path};
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use ldop_types::SystemId;
+use ldop_types::{Person, Role, SystemId};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
@@ -32,6 +32,9 @@ struct File {
 struct Entry {
     name: String,
     operator: Option<String>,
+    engineer: Option<String>,
+    steward: Option<String>,
+    auditor: Option<String>,
     system: Option<String>,
     secret_sha256: String,
 }
@@ -61,16 +64,24 @@ impl Credentials {
             if entry.name.is_empty() || entry.name.len() > MAX_NAME || !entry.name.chars().all(fits) {
                 return Err(wrong("name must be 1-100 bytes without ':' and control characters"));
             }
-            let identity = match (&entry.operator, &entry.system) {
-                (Some(id), None) => SystemId::parse(id).ok().map(|id| Identity::Operator {
-                    agency: id.agency(),
-                    name: id.as_str().split('/').nth(1).unwrap_or_default().to_owned(),
-                }),
-                (None, Some(id)) => SystemId::parse(id).ok().map(Identity::System),
+            let roles = [
+                (Role::Operator, &entry.operator),
+                (Role::Engineer, &entry.engineer),
+                (Role::Steward, &entry.steward),
+                (Role::Auditor, &entry.auditor),
+            ];
+            let people = roles.iter().filter_map(|(role, id)| Some((Some(*role), id.as_deref()?)));
+            let mut named = people.chain(entry.system.as_deref().map(|id| (None, id)));
+            let identity = match (named.next(), named.next()) {
+                (Some((Some(role), id)), None) => Person::new(role, id).ok().map(Identity::Person),
+                (Some((None, id)), None) => SystemId::parse(id).ok().map(Identity::System),
                 _ => None,
             };
             let identity = identity.ok_or_else(|| {
-                wrong("needs either operator = \"<agency>/<name>\" or system = \"<agency>/<system>\"")
+                wrong(
+                    "needs either a role, such as operator = \"<agency>/<name>\" (or engineer, steward, auditor), or system = \
+                     \"<agency>/<system>\"",
+                )
             })?;
             let digest = unhex(&entry.secret_sha256)
                 .ok_or_else(|| wrong("secret_sha256 must be the SHA-256 of the secret, 64 hexadecimal digits"))?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ldop_catalog::roles::{self, Action};
 use ldop_contract::{
     control::v1::{
         ApplyChangeSetRequest, ApplyChangeSetResponse, ControlHead, GetStatusRequest, GetStatusResponse,
@@ -15,7 +16,7 @@ use ldop_exchange::Exchange;
 use ldop_types::TimestampMs;
 use tonic::{Request, Response, Status};
 
-use super::{counted, identity, reader};
+use super::{counted, identity, permitted, reader};
 use crate::{
     Identity,
     metrics::Metrics,
@@ -42,8 +43,8 @@ impl ControlService for ControlPlane {
     ) -> Result<Response<ApplyChangeSetResponse>, Status> {
         let call = async {
             let identity = identity(&request)?;
-            identity.operator().map_err(status::of_reason)?;
-            let (author, room) = (identity.to_string(), Room::of(&request));
+            let person = identity.person().map_err(status::of_reason)?;
+            let (author, room) = (person.to_string(), Room::of(&request));
             let applied = self.exchange.control.apply(&author, request.into_inner()).await;
             applied.map(Response::new).map_err(|refused| status::of_refused_change(&refused, room))
         };
@@ -52,11 +53,10 @@ impl ControlService for ControlPlane {
 
     async fn raise_level(&self, request: Request<RaiseLevelRequest>) -> Result<Response<RaiseLevelResponse>, Status> {
         let call = async {
-            let identity = identity(&request)?;
-            identity.operator().map_err(status::of_reason)?;
+            let person = permitted(&request, Action::RaiseLevel)?;
             let (control, room) = (&self.exchange.control, Room::of(&request));
             let level =
-                control.raise_level(&identity.to_string()).await.map_err(|r| status::of_refused_change(&r, room))?;
+                control.raise_level(&person.to_string()).await.map_err(|r| status::of_refused_change(&r, room))?;
             let head = control.state().head;
             let head = Some(ControlHead { sequence: head.sequence, hash: head.hash.to_vec() });
             Ok(Response::new(RaiseLevelResponse { level: level.0, head }))
@@ -75,7 +75,9 @@ impl ControlService for ControlPlane {
             let subscriptions = subscriptions
                 .filter(|s| match &identity {
                     Identity::System(system) => s.id.system == *system,
-                    Identity::Operator { .. } => true,
+                    Identity::Person(person) => {
+                        roles::check(Some(person), Action::ReadSubscriptions, &[s.id.system.agency()]).is_ok()
+                    }
                 })
                 .map(|s| SubscriptionStatus {
                     system: s.id.system.to_string(),

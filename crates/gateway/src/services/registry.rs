@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, pin::Pin, sync::Arc};
 
 use futures::Stream;
+use ldop_catalog::roles::Action;
 use ldop_contract::{
     control::v1::{change::Resource, control_event::Kind},
     convert::{stage_to_wire, timestamp_to_wire},
@@ -30,7 +31,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::{counted, identity, missing, page, reader, register};
+use super::{counted, missing, page, permitted, reader, register};
 use crate::{
     metrics::Metrics,
     status::{self, BadField, Room},
@@ -337,7 +338,7 @@ impl RegistryService for Registry {
         request: Request<CountCodesRequest>,
     ) -> Result<Response<Self::CountCodesStream>, Status> {
         let call = || {
-            identity(&request)?.operator().map_err(status::of_reason)?;
+            permitted(&request, Action::CountCodes)?;
             let question = self.question(request.get_ref())?;
             let counting = Counting::new(Arc::clone(&self.exchange), &question).map_err(status::of_reason)?;
             let stop = self.stop.clone();

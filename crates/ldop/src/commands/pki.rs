@@ -7,6 +7,7 @@ use ldop_pki::{
     CertificateInfo, DEVELOPMENT_TRUST_DOMAIN, Folder, Identity, Overwrite, ServerName, Validity, certificates,
     is_trust_domain,
 };
+use ldop_types::Role;
 use serde_json::json;
 
 use crate::{
@@ -20,11 +21,12 @@ Examples:
   ldop pki init --server-name hub.gialai.example --server-name 10.0.0.5
   ldop pki issue --system so-tu-phap/ho-tich --days 90
   ldop pki issue --operator so-khcn/an-nguyen
+  ldop pki issue --engineer so-tu-phap/binh
   ldop pki show pki/systems/so-tu-phap/ho-tich.crt
   ldop pki revoke pki/systems/so-tu-phap/ho-tich.crt
 
 For development and trials. In production the province's own authority issues certificates; the hub asks only for
-one URI SAN, spiffe://<trust domain>/agency/<agency>/system/<system> or .../operator/<name>.";
+one URI SAN, spiffe://<trust domain>/agency/<agency>/system/<system> or .../<role>/<name>, the role operator,\nengineer, steward or auditor (docs/roles.md).";
 
 /// What to do with certificates.
 #[derive(Debug, clap::Args)]
@@ -71,9 +73,18 @@ struct IssueArgs {
     /// Department system, <agency>/<system>.
     #[arg(long, value_name = "AGENCY/SYSTEM", group = "identity")]
     system: Option<String>,
-    /// Operator, <agency>/<name>: may change definitions.
+    /// Operator of the hub, <agency>/<name>.
     #[arg(long, value_name = "AGENCY/NAME", group = "identity")]
     operator: Option<String>,
+    /// Engineer of an agency, <agency>/<name>: changes and approves what is the agency's own.
+    #[arg(long, value_name = "AGENCY/NAME", group = "identity")]
+    engineer: Option<String>,
+    /// Data steward, <agency>/<name>: approves agreements on personal data.
+    #[arg(long, value_name = "AGENCY/NAME", group = "identity")]
+    steward: Option<String>,
+    /// Auditor, <agency>/<name>: reads everything, changes nothing.
+    #[arg(long, value_name = "AGENCY/NAME", group = "identity")]
+    auditor: Option<String>,
     /// Folder of the PKI.
     #[arg(long, default_value = "pki")]
     dir: PathBuf,
@@ -137,10 +148,16 @@ fn issue(context: &Context, args: &IssueArgs) -> Result<Exit, Failure> {
         let text = format!("--trust-domain {:?} is not 1-255 chars of a-z, 0-9, '.', '_', '-'", args.trust_domain);
         return Err(Failure::Usage(text));
     }
-    let identity = match (&args.system, &args.operator) {
+    let people = [
+        (Role::Operator, &args.operator),
+        (Role::Engineer, &args.engineer),
+        (Role::Steward, &args.steward),
+        (Role::Auditor, &args.auditor),
+    ];
+    let identity = match (&args.system, people.iter().find_map(|(role, who)| Some((*role, who.as_ref()?)))) {
         (Some(system), _) => Identity::system(system)?,
-        (None, Some(operator)) => Identity::operator(operator)?,
-        (None, None) => return Err(Failure::Usage("name --system or --operator".to_owned())),
+        (None, Some((role, who))) => Identity::person(role, who)?,
+        (None, None) => return Err(Failure::Usage("name --system, or --operator or another role".to_owned())),
     };
     let folder = Folder::new(&args.dir);
     let files = folder.issue(&identity, &args.trust_domain, Validity::days(args.days), overwrite(args.force))?;

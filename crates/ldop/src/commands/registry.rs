@@ -24,7 +24,7 @@ Examples:
   ldop registry credential dashboard --system vp-ubnd/ioc --file registry-credentials.toml
 
 The secret is shown once; the file holds only its SHA-256. A client sends both as HTTP basic credentials, as in
-basic.auth.user.info=connect:<secret>. Operators may register schemas, systems may only read.
+basic.auth.user.info=connect:<secret>. What operators and engineers may do stands in docs/roles.md; systems only read.
 The hub reads the file that [registry] credentials names when it starts.";
 
 /// What to do for registry clients.
@@ -49,6 +49,9 @@ struct CredentialArgs {
     /// Operator the client acts as, <agency>/<name>: may register schemas.
     #[arg(long, value_name = "AGENCY/NAME", group = "identity", value_parser = SystemId::parse)]
     operator: Option<SystemId>,
+    /// Engineer the client acts as, <agency>/<name>: may register schemas of the agency.
+    #[arg(long, value_name = "AGENCY/NAME", group = "identity", value_parser = SystemId::parse)]
+    engineer: Option<SystemId>,
     /// Department system the client is, <agency>/<system>: may read.
     #[arg(long, value_name = "AGENCY/SYSTEM", group = "identity", value_parser = SystemId::parse)]
     system: Option<SystemId>,
@@ -60,10 +63,9 @@ struct CredentialArgs {
 /// Runs the command.
 pub fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let Command::Credential(args) = &args.command;
-    let (kind, id) = match (&args.operator, &args.system) {
-        (Some(id), _) => ("operator", id),
-        (_, Some(id)) => ("system", id),
-        (None, None) => return Err(Failure::Usage("--operator or --system is needed".to_owned())),
+    let given = [("operator", &args.operator), ("engineer", &args.engineer), ("system", &args.system)];
+    let Some((kind, id)) = given.iter().find_map(|(kind, id)| Some((*kind, id.as_ref()?))) else {
+        return Err(Failure::Usage("--operator, --engineer or --system is needed".to_owned()));
     };
     let secret = hex(&rand::random::<[u8; 32]>());
     let digest = hex(&Sha256::digest(secret.as_bytes()));

@@ -7,11 +7,12 @@ use std::{
     time::Duration,
 };
 
+use ldop_control::Approvals;
 use ldop_definitions::reading::{Table, duration, in_range, size, text, unsigned};
 
 use super::{
-    ClientSection, Config, CurrentCopy, Drain, EmbeddedLog, KafkaCompression, KafkaLog, KafkaSasl, KafkaSecurity,
-    Limits, Listen, LogEngine, LogFormat, LogLevel, Logging, Node, Registry, Tls,
+    Agreements, ClientSection, Config, CurrentCopy, Drain, EmbeddedLog, KafkaCompression, KafkaLog, KafkaSasl,
+    KafkaSecurity, Limits, Listen, LogEngine, LogFormat, LogLevel, Logging, Node, Registry, Tls,
 };
 
 const KIB: u64 = 1 << 10;
@@ -54,10 +55,22 @@ pub(super) fn hub(root: &Table<'_>, folder: &Path) -> Option<Config> {
     let registry = registry(root.table("registry"), folder);
     let log = log(root.table("log"), folder);
     let current_copy = current_copy(root.table("current_copy"), folder);
+    let agreements = agreements(root.table("agreements"));
     let limits = limits(root.table("limits"));
     let drain = drain(root.table("drain"));
     let logging = logging(root.table("logging"));
-    Some(Config { node: node?, listen, tls: tls?, registry, log: log?, current_copy, limits, drain, logging })
+    Some(Config {
+        node: node?,
+        listen,
+        tls: tls?,
+        registry,
+        log: log?,
+        current_copy,
+        agreements,
+        limits,
+        drain,
+        logging,
+    })
 }
 
 fn node(table: Table<'_>, folder: &Path) -> Option<Node> {
@@ -106,6 +119,13 @@ fn current_copy(table: Table<'_>, folder: &Path) -> CurrentCopy {
     let key_file = table.optional("key_file", "a file, such as \"copies.key\"", path_in(folder));
     table.finish();
     CurrentCopy { key_file }
+}
+
+fn agreements(table: Table<'_>) -> Agreements {
+    let words = [("required", Approvals::Required), ("not_required", Approvals::NotRequired)];
+    let approvals = word(&table, "approvals", &words).unwrap_or_default();
+    table.finish();
+    Agreements { approvals }
 }
 
 fn log(table: Table<'_>, folder: &Path) -> Option<LogEngine> {

@@ -94,7 +94,7 @@ impl World {
             format!(
                 "[node]\ndata_dir = \"data\"\n\n[listen]\ngrpc = \"127.0.0.1:{grpc}\"\nops = \"127.0.0.1:{ops}\"\n\n[tls]\n\
                  ca = \"pki/ca.crt\"\ncert = \"pki/server.crt\"\nkey = \"pki/server.key\"\n\
-                 trust_domain = \"{DEVELOPMENT_TRUST_DOMAIN}\"\n\n[log]\n{log}"
+                 trust_domain = \"{DEVELOPMENT_TRUST_DOMAIN}\"\n\n# Nobody is there to approve the sample agreements.\n[agreements]\napprovals = \"not_required\"\n\n[log]\n{log}"
             ),
         )?;
         Ok(Self {
