@@ -1,6 +1,7 @@
 //! Who takes part, what is shared, and by which right.
 //!
 //! - [`definition`]: agencies, systems, datasets and agreements as checked values.
+//! - [`life`]: where an agreement stands, and who has to agree.
 //! - [`roles`]: what people may do, one table.
 //! - [`state`]: the [`Catalog`], an immutable snapshot that is cheap to share, and its decisions.
 //!
@@ -8,6 +9,7 @@
 //! consume which fields; it knows nothing of what the fields hold.
 
 pub mod definition;
+pub mod life;
 pub mod roles;
 pub mod state;
 

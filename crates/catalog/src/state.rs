@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use ldop_types::{AgencyId, AgreementId, DatasetName, SystemId};
 
-use crate::{Agency, Agreement, Dataset, System};
+use crate::{Agency, Agreement, Dataset, System, life::State};
 
 /// A resource with its version, from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,10 @@ pub struct Catalog {
     pub systems: Table<SystemId, System>,
     /// Datasets by name.
     pub datasets: Table<DatasetName, Dataset>,
-    /// Agreements by id.
+    /// Agreements in force, by id; also those that grant nothing, because they have ended or are suspended.
     pub agreements: Table<AgreementId, Agreement>,
+    /// Agreements that are to take the place of one in force, or to be the first.
+    pub waiting: Table<AgreementId, Agreement>,
+    /// Where agreements stand: the one in force, or the one that waits where there is none. Without an entry it is live.
+    pub states: BTreeMap<AgreementId, State>,
 }

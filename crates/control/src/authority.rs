@@ -47,6 +47,8 @@ impl Asked<'_> {
             Given::Element(_) | Given::CodeList(_) => vec![(Action::DefineDictionary, Vec::new())],
             Given::Schema(schema) => vec![(Action::DefineSchema, self.owners(state, &schema.name))],
             Given::SchemaTransition(step) => vec![(Action::DefineSchema, self.owners(state, &step.subject))],
+            // Decided with the step.
+            Given::AgreementTransition(_) => Vec::new(),
             Given::SubjectSettings(_) => vec![(Action::SetSubject, Vec::new())],
             Given::Agency(_) => vec![(Action::DefineAgency, Vec::new())],
             Given::System(system) => {
@@ -63,7 +65,8 @@ impl Asked<'_> {
                 owners.into_iter().map(|owner| (Action::DefineDataset, agency(owner))).collect()
             }
             Given::Agreement(agreement) => {
-                let known = state.stored.agreements.get(&agreement.id);
+                let (stored, id) = (&state.stored, &agreement.id);
+                let known = stored.agreements.get(id).or_else(|| stored.waiting_agreements.get(id));
                 // Whoever changes an agreement must be a party of it before and after.
                 let each = known.map(|known| &**known).into_iter().chain([agreement]);
                 let mut parties: Vec<Vec<AgencyId>> = each.map(|agreement| self.parties(agreement)).collect();

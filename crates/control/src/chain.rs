@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 /// The highest event level this release understands. Level 2 added ids, states and settings of schemas, level 3 the wire
 /// format of datasets, level 4 their current copies, and masks, conditions and modes of agreements, level 5
-/// revoked certificates.
+/// revoked certificates and the life of agreements.
 pub const LEVEL: u32 = 5;
 /// The level of events that hold nothing newer; every log stands at it, and above only once it is raised.
 pub const BASE_LEVEL: u32 = 2;
@@ -30,6 +30,8 @@ pub fn level_of(kind: &Kind) -> u32 {
 #[must_use]
 pub fn level_of_resources(resources: &[ResourceVersion]) -> u32 {
     let level = |changed: &ResourceVersion| match &changed.resource {
+        // Whoever does not know of it would grant what is not approved, or is suspended.
+        Some(Resource::AgreementStatus(_)) => 5,
         // Whoever does not know of it would lose it with the first snapshot, and answer no look-ups.
         Some(Resource::Dataset(dataset)) if dataset.current_copy.is_some() || !dataset.look_up_sources.is_empty() => 4,
         // Whoever does not know of it would write records without the frame, and take those with it for altered.

@@ -2,15 +2,19 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use ldop_catalog::{Agency, Agreement, CurrentCopyDefinition, Dataset, System};
-use ldop_contract::control::v1::{
-    Change, ChangeEffect, ChangeResult, ResourceVersion, change::Resource as Given, resource_version::Resource,
+use ldop_catalog::{Agency, Agreement, CurrentCopyDefinition, Dataset, System, life::State, state::Versioned};
+use ldop_contract::{
+    catalog::v1::AgreementTransition,
+    control::v1::{
+        Change, ChangeEffect, ChangeResult, ResourceVersion, change::Resource as Given, resource_version::Resource,
+    },
 };
 use ldop_dictionary::{CodeList, Dictionary, Element};
 use ldop_schema_registry::{Grant, registry::Use};
-use ldop_types::{Reason, Stage, SubjectName, Text, TimestampMs};
+use ldop_types::{Reason, Sensitivity, Stage, SubjectName, Text, TimestampMs};
 
 use crate::{
+    agreements,
     authority::Asked,
     convert,
     life_cycle::{self, Occasion},
@@ -74,6 +78,7 @@ pub(crate) fn change_identity(change: &Change) -> Option<(&'static str, String)>
         Given::Agreement(r) => ("agreement", r.id.clone()),
         Given::SubjectSettings(r) => ("subject_settings", r.subject.clone()),
         Given::SchemaTransition(r) => ("schema_status", format!("{} version {}", r.subject, r.version)),
+        Given::AgreementTransition(r) => ("agreement_status", r.agreement.clone()),
     })
 }
 
@@ -89,11 +94,20 @@ pub fn identity(resource: &ResourceVersion) -> Option<((&'static str, String), u
         Resource::Dataset(r) => (("dataset", r.id.clone()), r.version),
         Resource::Agreement(r) => (("agreement", r.id.clone()), r.version),
         Resource::SubjectSettings(r) => (("subject_settings", r.subject.clone()), r.version),
+        Resource::AgreementStatus(r) => (("agreement_status", r.agreement.clone()), r.last_version),
         Resource::SchemaStatus(r) => {
             let version = r.versions.last().copied().unwrap_or_default();
             (("schema_status", format!("{} version {version}", r.subject)), version)
         }
     })
+}
+
+/// An agreement whose definition is checked: one that was given, or is let in.
+struct GivenAgreement {
+    place: String,
+    agreement: Arc<Versioned<Agreement>>,
+    /// Whether it is to wait beside the one in force.
+    waits: bool,
 }
 
 struct Checker<'a> {
@@ -126,7 +140,13 @@ macro_rules! take {
             next.version += 1;
         }
         let id = $id.clone();
-        $checker.results.push(ChangeResult { kind: $kind.into(), id, version: next.version, effect: effect.into() });
+        $checker.results.push(ChangeResult {
+            kind: $kind.into(),
+            id,
+            version: next.version,
+            effect: effect.into(),
+            waits: false,
+        });
         if !same {
             $checker.resources.push(ResourceVersion { resource: Some(Resource::$variant(next)) });
         }
@@ -154,7 +174,8 @@ pub(crate) fn check(state: &ControlState, changes: &[Change], asked: &Asked<'_>)
     let mut schemas: Vec<(usize, String, &Given)> = Vec::new();
     let mut seen = BTreeSet::new();
     let mut datasets = Vec::new();
-    let mut agreements = Vec::new();
+    let mut agreements: Vec<GivenAgreement> = Vec::new();
+    let mut steps = Vec::new();
 
     for (at, change) in changes.iter().enumerate() {
         let Some((kind, id)) = change_identity(change) else {
@@ -198,7 +219,7 @@ pub(crate) fn check(state: &ControlState, changes: &[Change], asked: &Asked<'_>)
             Given::Agency(given) => match Agency::new(convert::agency(given)) {
                 Ok(agency) => {
                     take!(checker, given, "agency", given.id, state.stored.agencies.get(&given.id), Agency);
-                    let versioned = ldop_catalog::state::Versioned { version: 0, value: agency };
+                    let versioned = Versioned { version: 0, value: agency };
                     next.catalog.agencies.insert(versioned.value.id.clone(), Arc::new(versioned));
                 }
                 Err(errors) => checker.catalog_errors(&place, errors),
@@ -206,7 +227,7 @@ pub(crate) fn check(state: &ControlState, changes: &[Change], asked: &Asked<'_>)
             Given::System(given) => match System::new(convert::system(given)) {
                 Ok(system) => {
                     take!(checker, given, "system", given.id, state.stored.systems.get(&given.id), System);
-                    let versioned = ldop_catalog::state::Versioned { version: 0, value: system };
+                    let versioned = Versioned { version: 0, value: system };
                     next.catalog.systems.insert(versioned.value.id.clone(), Arc::new(versioned));
                 }
                 Err(errors) => checker.catalog_errors(&place, errors),
@@ -214,7 +235,7 @@ pub(crate) fn check(state: &ControlState, changes: &[Change], asked: &Asked<'_>)
             Given::Dataset(given) => match Dataset::new(convert::dataset(given)) {
                 Ok(dataset) => {
                     take!(checker, given, "dataset", given.id, state.stored.datasets.get(&given.id), Dataset);
-                    let versioned = Arc::new(ldop_catalog::state::Versioned { version: 0, value: dataset });
+                    let versioned = Arc::new(Versioned { version: 0, value: dataset });
                     next.catalog.datasets.insert(versioned.value.name.clone(), Arc::clone(&versioned));
                     datasets.push((place, versioned));
                 }
@@ -222,13 +243,19 @@ pub(crate) fn check(state: &ControlState, changes: &[Change], asked: &Asked<'_>)
             },
             Given::Agreement(given) => match Agreement::new(convert::agreement(given)) {
                 Ok(agreement) => {
-                    take!(checker, given, "agreement", given.id, state.stored.agreements.get(&given.id), Agreement);
-                    let versioned = Arc::new(ldop_catalog::state::Versioned { version: 0, value: agreement });
-                    next.catalog.agreements.insert(versioned.value.id.clone(), Arc::clone(&versioned));
-                    agreements.push((place, versioned));
+                    let waits = checker.agreement(given);
+                    let versioned = Arc::new(Versioned { version: 0, value: agreement });
+                    if !waits {
+                        next.catalog.agreements.insert(versioned.value.id.clone(), Arc::clone(&versioned));
+                    }
+                    agreements.push(GivenAgreement { place, agreement: versioned, waits });
                 }
                 Err(errors) => checker.catalog_errors(&place, errors),
             },
+            Given::AgreementTransition(given) => {
+                steps.push((checker.results.len(), place, given));
+                checker.results.push(ChangeResult::default());
+            }
         }
         let is_changed = |result: &ChangeResult| result.effect != ChangeEffect::Unchanged as i32;
         if checker.results.get(before).is_some_and(is_changed) && !matters_later(given) {
@@ -254,6 +281,9 @@ pub(crate) fn check(state: &ControlState, changes: &[Change], asked: &Asked<'_>)
     }
     if dictionary_changed {
         checker.untouched_schemas(&next);
+    }
+    for (at, place, given) in steps {
+        checker.agreement_step(&mut next, at, place, given, &mut agreements);
     }
     checker.references(&next, &datasets, &agreements);
     checker.keys(&next, &datasets);
@@ -289,6 +319,44 @@ impl Checker<'_> {
         for missing in self.asked.may_change(self.state, given) {
             let problem = Problem { field: field.clone(), message: missing.text(), reason: Reason::RoleMissing };
             self.problems.push(problem);
+        }
+    }
+
+    /// Numbers an agreement; tells whether it is to wait for approvals.
+    fn agreement(&mut self, given: &ldop_contract::catalog::v1::Agreement) -> bool {
+        let registered = agreements::register(self.state, given, self.asked);
+        let waits = registered.place == agreements::Place::Waiting;
+        let (kind, id, version) = ("agreement".to_owned(), given.id.clone(), registered.version);
+        self.results.push(ChangeResult { kind, id, version, effect: registered.effect.into(), waits });
+        let resources = registered.resources.into_iter();
+        self.resources.extend(resources.map(|resource| ResourceVersion { resource: Some(resource) }));
+        waits
+    }
+
+    /// A step in the life of an agreement; what it lets in is checked as if it were given.
+    fn agreement_step(
+        &mut self,
+        next: &mut ControlState,
+        at: usize,
+        place: String,
+        given: &AgreementTransition,
+        agreements: &mut Vec<GivenAgreement>,
+    ) {
+        if agreements.iter().any(|other| other.agreement.value.id.as_str() == given.agreement) {
+            return self.expected(place, "a change set of its own: the agreement itself stands in this one");
+        }
+        match agreements::step(next, given, &place, self.asked) {
+            Ok(step) => {
+                let (id, version) = (given.agreement.clone(), step.status.last_version);
+                let effect = ChangeEffect::Changed.into();
+                self.results[at] = ChangeResult { kind: "agreement_status".into(), id, version, effect, waits: false };
+                self.resources.push(ResourceVersion { resource: Some(Resource::AgreementStatus(step.status)) });
+                if let Some(agreement) = step.let_in {
+                    next.catalog.agreements.insert(agreement.value.id.clone(), Arc::clone(&agreement));
+                    agreements.push(GivenAgreement { place, agreement, waits: false });
+                }
+            }
+            Err(mut problems) => self.problems.append(&mut problems),
         }
     }
 
@@ -353,7 +421,7 @@ impl Checker<'_> {
                         self.resources.push(ResourceVersion { resource: Some(Resource::SubjectSettings(stored)) });
                     }
                     let (kind, id, version) = ("subject_settings".into(), text.to_owned(), settings.version);
-                    self.results[at] = ChangeResult { kind, id, version, effect: effect.into() };
+                    self.results[at] = ChangeResult { kind, id, version, effect: effect.into(), waits: false };
                     next.registry.put_settings(subject, settings);
                 }
             }
@@ -365,7 +433,7 @@ impl Checker<'_> {
                     let id = format!("{subject} version {}", given.version);
                     let version = versions.last().copied().unwrap_or_default();
                     let effect = ChangeEffect::Changed.into();
-                    self.results[at] = ChangeResult { kind: "schema_status".into(), id, version, effect };
+                    self.results[at] = ChangeResult { kind: "schema_status".into(), id, version, effect, waits: false };
                     let status = ldop_contract::registry::v1::SchemaStatus {
                         subject: subject.to_string(),
                         versions,
@@ -409,7 +477,13 @@ impl Checker<'_> {
             next.refresh_schema(&subject);
             self.touched.insert(subject.clone());
         }
-        Some(ChangeResult { kind: "schema".into(), id: subject.to_string(), version: number, effect: effect.into() })
+        Some(ChangeResult {
+            kind: "schema".into(),
+            id: subject.to_string(),
+            version: number,
+            effect: effect.into(),
+            waits: false,
+        })
     }
 
     /// Whether what a schema refers to without a version was looked at before it, and may be taken.
@@ -472,7 +546,7 @@ impl Checker<'_> {
     }
 
     /// What datasets have for a key must stand in every record: of the datasets given, and of those whose schema was given.
-    fn keys(&mut self, next: &ControlState, given: &[(String, Arc<ldop_catalog::state::Versioned<Dataset>>)]) {
+    fn keys(&mut self, next: &ControlState, given: &[(String, Arc<Versioned<Dataset>>)]) {
         for dataset in next.catalog.datasets.values() {
             let (name, subject) = (&dataset.value.name, dataset.value.schema.as_str());
             let is_given = given.iter().any(|(_, given)| given.value.name == *name);
@@ -492,8 +566,8 @@ impl Checker<'_> {
     fn references(
         &mut self,
         next: &ControlState,
-        datasets: &[(String, Arc<ldop_catalog::state::Versioned<Dataset>>)],
-        agreements: &[(String, Arc<ldop_catalog::state::Versioned<Agreement>>)],
+        datasets: &[(String, Arc<Versioned<Dataset>>)],
+        agreements: &[GivenAgreement],
     ) {
         for (place, dataset) in datasets {
             let dataset = &dataset.value;
@@ -540,7 +614,7 @@ impl Checker<'_> {
                 self.expected(place, "a system of a registered agency");
             }
         }
-        for (place, agreement) in agreements {
+        for GivenAgreement { place, agreement, .. } in agreements {
             let agreement = &agreement.value;
             if !next.catalog.systems.contains_key(&agreement.consumer) {
                 self.expected(format!("{place}.consumer"), "a registered system");
@@ -556,19 +630,22 @@ impl Checker<'_> {
         }
     }
 
-    /// What agreements grant must be there to be granted: of the agreements given, and of those whose schema gets another
-    /// version. One that has ended grants nothing.
-    fn grants(
-        &mut self,
-        next: &ControlState,
-        given: &[(String, Arc<ldop_catalog::state::Versioned<Agreement>>)],
-        dictionary_changed: bool,
-    ) {
+    /// What agreements grant must be there to be granted: of the agreements given, and of those in force whose schema gets
+    /// another version. One that has ended grants nothing.
+    fn grants(&mut self, next: &ControlState, given: &[GivenAgreement], dictionary_changed: bool) {
+        for given in given {
+            self.misfits(next, &given.agreement.value, &given.place);
+            self.legal_basis(next, &given.agreement.value, &given.place);
+        }
         for agreement in next.catalog.agreements.values() {
             let agreement = &agreement.value;
+            let is_given = given.iter().any(|given| !given.waits && given.agreement.value.id == agreement.id);
+            let has_ended = agreement.definition.ended || next.catalog.states.get(&agreement.id) == Some(&State::Ended);
+            if is_given || has_ended {
+                continue;
+            }
             let Some(dataset) = next.catalog.datasets.get(&agreement.dataset) else { continue };
             let subject = dataset.value.schema.as_str();
-            let place = given.iter().find(|(_, given)| given.value.id == agreement.id).map(|(place, _)| place);
             // What conditions and masks are checked by stands in the dictionary too.
             let is_judged_anew = dictionary_changed
                 && !(agreement.definition.row_condition.is_empty() && agreement.masks.is_empty())
@@ -579,18 +656,35 @@ impl Checker<'_> {
                     .get(&agreement.dataset)
                     .is_some_and(|known| known.value.schema.as_str() != subject)
                 || self.touched.iter().chain(&self.moved).any(|touched| touched.as_str() == subject);
-            if place.is_none() && (agreement.definition.ended || !is_judged_anew) {
-                continue;
-            }
-            let Some(Ok(schema)) = next.schema(subject, agreement.stage).map(|schema| schema.get()) else { continue };
-            let misfits = grant_of(agreement, &dataset.value).misfits(&schema, &next.dictionary);
-            let place = place.cloned().unwrap_or_else(|| format!("agreement({})", agreement.id));
-            for misfit in misfits {
-                self.problem(format!("{place}.{}", misfit.field), misfit.message.vi, misfit.message.en);
+            if is_judged_anew {
+                self.misfits(next, agreement, &format!("agreement({})", agreement.id));
             }
         }
     }
+
+    fn misfits(&mut self, next: &ControlState, agreement: &Agreement, place: &str) {
+        let Some(dataset) = next.catalog.datasets.get(&agreement.dataset) else { return };
+        let schema = next.schema(dataset.value.schema.as_str(), agreement.stage).map(|schema| schema.get());
+        let Some(Ok(schema)) = schema else { return };
+        for misfit in grant_of(agreement, &dataset.value).misfits(&schema, &next.dictionary) {
+            self.problem(format!("{place}.{}", misfit.field), misfit.message.vi, misfit.message.en);
+        }
+    }
+
+    /// Luật 91/2025: sensitive personal data goes nowhere without a legal basis.
+    fn legal_basis(&mut self, next: &ControlState, agreement: &Agreement, place: &str) {
+        let is_sensitive = next.most_sensitive(agreement) == Some(Sensitivity::SensitivePersonal);
+        if is_sensitive && agreement.definition.legal_basis.trim().is_empty() && !agreement.definition.ended {
+            self.problem(format!("{place}.legal_basis"), LEGAL_BASIS.0, LEGAL_BASIS.1);
+        }
+    }
 }
+
+/// What is said where sensitive personal data is granted without one.
+const LEGAL_BASIS: (&str, &str) = (
+    "cần căn cứ pháp lý: thỏa thuận cấp dữ liệu cá nhân nhạy cảm",
+    "expected the legal basis: the agreement grants sensitive personal data",
+);
 
 /// An agreement as the hub tells it.
 ///

@@ -276,6 +276,12 @@ impl Control {
         self.state.load_full()
     }
 
+    /// What the hub asks of agreements.
+    #[must_use]
+    pub fn agreement_rules(&self) -> &Rules {
+        &self.options.agreements
+    }
+
     /// Tells each new head.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<Head> {
@@ -495,7 +501,7 @@ impl Control {
                     None => ChangeEffect::Unchanged,
                 };
                 let version = version.unwrap_or_else(|| state.version_of(kind, &id));
-                ChangeResult { kind: kind.to_owned(), id, version, effect: effect.into() }
+                ChangeResult { kind: kind.to_owned(), id, version, effect: effect.into(), waits: false }
             })
             .collect();
         let head = ControlHead { sequence: state.head.sequence, hash: state.head.hash.to_vec() };

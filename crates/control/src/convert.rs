@@ -2,6 +2,7 @@
 
 use ldop_catalog::{
     AgencyDefinition, AgreementDefinition, CurrentCopyDefinition, DatasetDefinition, MaskDefinition, SystemDefinition,
+    life::{Party, State},
 };
 use ldop_contract::{
     catalog::v1 as catalog,
@@ -187,5 +188,34 @@ pub(crate) fn agreement(a: &catalog::Agreement) -> AgreementDefinition {
         modes: a.modes.iter().map(|mode| mode_word(*mode)).collect(),
         officer_required: a.officer_required,
         case_number_required: a.case_number_required,
+    }
+}
+
+/// Where a version of an agreement stands; none for what a newer release wrote.
+pub(crate) fn agreement_state(state: catalog::AgreementState) -> Option<State> {
+    State::parse(&word(state.as_str_name(), "AGREEMENT_STATE_"))
+}
+
+pub(crate) fn agreement_state_to_wire(state: State) -> catalog::AgreementState {
+    match state {
+        State::Draft => catalog::AgreementState::Draft,
+        State::FieldsAgreed => catalog::AgreementState::FieldsAgreed,
+        State::Testing => catalog::AgreementState::Testing,
+        State::Live => catalog::AgreementState::Live,
+        State::Suspended => catalog::AgreementState::Suspended,
+        State::Ended => catalog::AgreementState::Ended,
+        State::Refused => catalog::AgreementState::Refused,
+    }
+}
+
+pub(crate) fn party(party: catalog::AgreementParty) -> Option<Party> {
+    Party::parse(&word(party.as_str_name(), "AGREEMENT_PARTY_"))
+}
+
+pub(crate) fn party_to_wire(party: Party) -> catalog::AgreementParty {
+    match party {
+        Party::Provider => catalog::AgreementParty::Provider,
+        Party::Consumer => catalog::AgreementParty::Consumer,
+        Party::Steward => catalog::AgreementParty::Steward,
     }
 }

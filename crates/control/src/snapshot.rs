@@ -137,7 +137,7 @@ fn write_entries(out: &mut Writer<'_>, snapshot: &Snapshot) -> io::Result<()> {
             kind: applied.kind.to_string(),
             id: applied.id.to_string(),
             version: applied.version,
-            effect: 0,
+            ..Default::default()
         };
         let results = applied.iter().map(result).collect();
         out.entry(Entry::ChangeSet(SnapshotChangeSet { change_id: change_id.to_vec(), results }))?;
@@ -153,7 +153,10 @@ fn write_entries(out: &mut Writer<'_>, snapshot: &Snapshot) -> io::Result<()> {
     stored.agencies.values().try_for_each(|r| out.entry(Entry::Agency(Clone::clone(r))))?;
     stored.systems.values().try_for_each(|r| out.entry(Entry::System(Clone::clone(r))))?;
     stored.datasets.values().try_for_each(|r| out.entry(Entry::Dataset(Clone::clone(r))))?;
-    stored.agreements.values().try_for_each(|r| out.entry(Entry::Agreement(Clone::clone(r))))?;
+    let statuses = stored.agreement_statuses.values();
+    statuses.into_iter().try_for_each(|r| out.entry(Entry::AgreementStatus(Clone::clone(r))))?;
+    let agreements = stored.agreements.values().chain(stored.waiting_agreements.values());
+    agreements.into_iter().try_for_each(|r| out.entry(Entry::Agreement(Clone::clone(r))))?;
     state.registry.contents().try_for_each(|content| out.entry(Entry::Content(schemas::to_wire(content))))?;
     for (name, subject) in state.registry.subjects() {
         let settings = Some(schemas::settings_to_wire(name.as_str(), subject.settings()));
@@ -261,6 +264,7 @@ impl Restored {
             Entry::System(r) => self.resource(&Resource::System(r))?,
             Entry::Dataset(r) => self.resource(&Resource::Dataset(r))?,
             Entry::Agreement(r) => self.resource(&Resource::Agreement(r))?,
+            Entry::AgreementStatus(r) => self.resource(&Resource::AgreementStatus(r))?,
             Entry::Content(content) => {
                 let first = schemas::from_snapshot(&content, &self.state.registry);
                 self.state.registry.put_content(first.map_err(Unusable::Inconsistent)?);

@@ -18,7 +18,7 @@ use ldop_schema_registry::{
     CompiledSchema, Registry, SchemaFinding,
     registry::{Reference, SchemaId, Use, Version, references},
 };
-use ldop_types::{DatasetName, Reason, Stage, SubjectName, TimestampMs};
+use ldop_types::{AgreementId, DatasetName, Reason, Stage, SubjectName, TimestampMs};
 
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -51,6 +51,10 @@ pub struct Stored {
     pub systems: BTreeMap<String, Arc<catalog::System>>,
     pub datasets: BTreeMap<String, Arc<catalog::Dataset>>,
     pub agreements: BTreeMap<String, Arc<catalog::Agreement>>,
+    /// Versions that wait beside those.
+    pub waiting_agreements: BTreeMap<String, Arc<catalog::Agreement>>,
+    /// Where agreements stand; one that has no status is live as it stands.
+    pub agreement_statuses: BTreeMap<String, Arc<catalog::AgreementStatus>>,
 }
 
 /// A schema version in use, compiled on first use and then shared.
@@ -214,7 +218,7 @@ impl ControlState {
                 Given::Dataset(r) => Resource::Dataset(r),
                 Given::Agreement(r) => Resource::Agreement(r),
                 // Steps in the life of what is not registered yet.
-                Given::SubjectSettings(_) | Given::SchemaTransition(_) => continue,
+                Given::SubjectSettings(_) | Given::SchemaTransition(_) | Given::AgreementTransition(_) => continue,
             };
             if let Resource::Schema(schema) = &mut resource {
                 schema.version = 1;
@@ -315,8 +319,17 @@ impl ControlState {
             Resource::Agreement(a) => {
                 let value = Agreement::new(convert::agreement(a)).map_err(|why| bad("agreement", &a.id, why))?;
                 let versioned = Arc::new(Versioned { version: a.version, value });
-                self.catalog.agreements.insert(versioned.value.id.clone(), versioned);
-                self.stored.agreements.insert(a.id.clone(), Arc::new(a.clone()));
+                let (known, stored) = if self.waits(&a.id, a.version) {
+                    (&mut self.catalog.waiting, &mut self.stored.waiting_agreements)
+                } else {
+                    (&mut self.catalog.agreements, &mut self.stored.agreements)
+                };
+                known.insert(versioned.value.id.clone(), versioned);
+                stored.insert(a.id.clone(), Arc::new(a.clone()));
+            }
+            Resource::AgreementStatus(s) => {
+                let id = AgreementId::parse(&s.agreement).map_err(|why| bad("agreement_status", &s.agreement, why))?;
+                self.put_agreement_status(id, s.clone());
             }
         }
         Ok(())
@@ -402,7 +415,8 @@ impl ControlState {
             "agency" => stored.agencies.get(id).map(|r| r.version),
             "system" => stored.systems.get(id).map(|r| r.version),
             "dataset" => stored.datasets.get(id).map(|r| r.version),
-            "agreement" => stored.agreements.get(id).map(|r| r.version),
+            "agreement" => stored.waiting_agreements.get(id).or(stored.agreements.get(id)).map(|r| r.version),
+            "agreement_status" => stored.agreement_statuses.get(id).map(|r| r.last_version),
             _ => None,
         }
         .unwrap_or(0)
@@ -434,6 +448,9 @@ impl ControlState {
             part(&schemas::settings_to_wire(name.as_str(), subject.settings()).encode_to_vec());
             subject.versions().for_each(|version| part(&schemas::to_wire(version).encode_to_vec()));
         }
+        // Where there are none, the digest is that of releases before agreements had a life.
+        stored.agreement_statuses.values().for_each(|r| part(&r.encode_to_vec()));
+        stored.waiting_agreements.values().for_each(|r| part(&r.encode_to_vec()));
         hash.finalize().into()
     }
 

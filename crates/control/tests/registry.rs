@@ -599,9 +599,9 @@ async fn a_log_of_level_1_replays_to_the_same_state_for_ever() {
     assert_eq!(refusal(apply(&control, AN, framed()).await), Reason::LevelNotRaised);
     assert_eq!(refusal(control.raise_level(AN).await), Reason::Fenced, "who does not write does not raise");
     control.take_epoch().await.expect("taken");
-    assert_eq!(control.raise_level(AN).await.ok(), Some(Level(4)));
+    assert_eq!(control.raise_level(AN).await.ok(), Some(Level(5)));
     let head = control.state().head;
-    assert_eq!(control.raise_level(AN).await.ok(), Some(Level(4)));
+    assert_eq!(control.raise_level(AN).await.ok(), Some(Level(5)));
     assert_eq!(control.state().head, head, "once");
     apply(&control, AN, framed()).await.expect("applied");
     // And it goes on from there.

@@ -163,7 +163,7 @@ async fn a_consumer_grants_itself_nothing() {
         apply(&control, PROVIDER, &given).await.expect("its own dataset");
     }
     let wider = [Resource::Agreement(Agreement { purpose_vi: "Khác".into(), ..agreement() })];
-    let control = open(dir.path(), Rules { approvals: Approvals::Required }).await;
+    let control = open(dir.path(), Rules { approvals: Approvals::Required, ..Rules::default() }).await;
     let told = ["changes[0].agreement(a-to-b): define_agreement: needs the role operator, or engineer of so-a or so-b"];
     assert_eq!(lacks(&control, STEWARD, &wider).await, told);
     apply(&control, CONSUMER, &wider).await.expect("where the provider has to agree, it may ask");

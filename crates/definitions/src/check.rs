@@ -9,7 +9,7 @@ use std::{
 use ldop_catalog::{Agency, Agreement, CurrentCopyDefinition, Dataset, DatasetDefinition, System};
 use ldop_dictionary::{Binding, CodeList, Dictionary, Element, ElementDefinition, ElementStatus, dictionary::DOMAINS};
 use ldop_schema_registry::{CompiledSchema, Grant, SchemaFinding, SchemaRule};
-use ldop_types::{ElementId, SystemId};
+use ldop_types::{ElementId, Sensitivity, SystemId};
 
 use crate::{
     References,
@@ -424,6 +424,11 @@ impl<'f> Checker<'f> {
                     row_condition: &agreement.definition.row_condition,
                     key_fields: &dataset.key_fields,
                 };
+                let is_sensitive = grant.most_sensitive(schema) == Sensitivity::SensitivePersonal;
+                if is_sensitive && definition.legal_basis.trim().is_empty() && !definition.ended {
+                    let found = "the agreement grants sensitive personal data and names no legal basis";
+                    places.note(self.problems, "legal_basis", found.to_owned(), "a document and article");
+                }
                 for misfit in grant.misfits(schema, dictionary) {
                     // Granted fields were told before, with the name that may have been meant.
                     if !misfit.field.starts_with("granted_fields") {

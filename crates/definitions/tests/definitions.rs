@@ -58,7 +58,7 @@ fn the_published_folder_is_right_and_always_gives_the_same_changes() {
         Resource::System(_) => 4,
         Resource::Dataset(_) => 5,
         Resource::Agreement(_) => 6,
-        Resource::SubjectSettings(_) | Resource::SchemaTransition(_) => 7,
+        Resource::SubjectSettings(_) | Resource::SchemaTransition(_) | Resource::AgreementTransition(_) => 7,
     };
     let ranks: Vec<_> = once.changes.iter().map(|(_, c)| rank(c.resource.as_ref().expect("set"))).collect();
     assert!(ranks.is_sorted());

@@ -10,7 +10,7 @@ pub(crate) mod lanes;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use ldop_catalog::{Agreement, Mode, definition::Validity, state::Versioned};
+use ldop_catalog::{Agreement, Mode, definition::Validity, life::State, state::Versioned};
 use ldop_control::{ControlState, chain::Head, grant_of};
 use ldop_log::Offset;
 use ldop_schema_registry::{Limits, Parser, View};
@@ -242,9 +242,22 @@ pub(crate) fn grant(
 ) -> Result<Arc<Versioned<Agreement>>, Reason> {
     let state = exchange.control.state();
     exchange.known_system(&state, system)?;
-    let found = state.catalog.agreements.get(agreement).ok_or(Reason::AgreementUnknown)?;
+    let Some(found) = state.catalog.agreements.get(agreement) else {
+        let waiting = state.catalog.waiting.get(agreement).ok_or(Reason::AgreementUnknown)?;
+        return Err(match state.catalog.states.get(agreement) {
+            _ if waiting.value.consumer != *system => Reason::NotTheConsumer,
+            Some(State::Ended) => Reason::AgreementEnded,
+            _ => Reason::AgreementNotLive,
+        });
+    };
     if found.value.consumer != *system {
         return Err(Reason::NotTheConsumer);
+    }
+    match state.catalog.states.get(agreement) {
+        Some(State::Suspended) => return Err(Reason::AgreementSuspended),
+        Some(State::Ended) => return Err(Reason::AgreementEnded),
+        Some(stands) if !stands.grants(found.value.stage) => return Err(Reason::AgreementNotLive),
+        Some(_) | None => {}
     }
     match found.value.validity(exchange.now()) {
         Validity::Valid { .. } => {}

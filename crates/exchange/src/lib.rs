@@ -13,6 +13,7 @@
 //! - [`look_up`]: single records by key, asked of whoever holds them, and accounted for before they are answered.
 //! - [`codes`]: how often codes of a list stand in records, for whoever changes the list.
 //! - [`copy`]: the latest record of each key, to answer look-ups from; derived, rebuilt from the log.
+//! - [`occasions`]: what somebody has to see to about agreements.
 //! - [`events`], [`cursors`]: accountable events and durable positions.
 //! - [`clock`]: time that does not run backwards.
 //!
@@ -30,6 +31,7 @@ pub mod header;
 pub mod index;
 pub mod look_up;
 pub mod metrics;
+pub mod occasions;
 pub mod publish;
 pub mod secret;
 pub mod subscribe;
@@ -216,6 +218,7 @@ impl Exchange {
         });
         exchange.tasks.spawn(Arc::clone(&exchange).keep_cursors());
         exchange.tasks.spawn(Arc::clone(&exchange).watch_epoch());
+        exchange.tasks.spawn(Arc::clone(&exchange).keep_telling());
         exchange.tasks.spawn(Arc::clone(&exchange.copies).keep(exchange.stop.clone()));
         Ok(exchange)
     }
@@ -310,6 +313,7 @@ impl Exchange {
     pub async fn refresh_metrics(&self) {
         self.metrics.index_ids.set(i64::try_from(self.index.in_memory()).unwrap_or(i64::MAX));
         self.copies.refresh_metrics();
+        self.refresh_agreement_metrics();
         let journal_bytes = i64::try_from(self.look_ups.journal_bytes()).unwrap_or(i64::MAX);
         self.metrics.look_ups.journal_bytes.set(journal_bytes);
         for state in self.subscriptions().await {

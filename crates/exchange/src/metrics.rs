@@ -49,6 +49,8 @@ pub struct Metrics {
     pub transfers: IntCounterVec,
     /// Records given by changes and exports, by mode.
     pub transferred_records: IntCounterVec,
+    /// Agreements.
+    pub agreements: crate::occasions::metrics::Metrics,
     /// Look-ups.
     pub look_ups: crate::look_up::metrics::Metrics,
 }
@@ -154,6 +156,7 @@ impl Metrics {
                 "Records given by changes and exports.",
                 &["mode"],
             )?,
+            agreements: crate::occasions::metrics::Metrics::new(registry)?,
             look_ups: crate::look_up::metrics::Metrics::new(registry, SECONDS)?,
         })
     }

@@ -38,6 +38,8 @@ use ldop_types::{AgreementId, DatasetName, ExchangeId, Reason, Rule, Stage, Subs
 mod codes;
 #[path = "road/copy.rs"]
 mod copy;
+#[path = "road/life.rs"]
+mod life;
 #[path = "road/views.rs"]
 mod views;
 #[path = "road/wire_format.rs"]
@@ -60,8 +62,16 @@ async fn node(log: Arc<dyn MessageLog>, dir: &Path) -> Arc<Exchange> {
 }
 
 async fn node_with(log: Arc<dyn MessageLog>, dir: &Path, copy_key: Option<CopyKey>) -> Arc<Exchange> {
-    let options =
-        Options { dir: dir.to_owned(), node_id: rand_id(), deadline: SOON, agreements: Rules::without_approvals() };
+    node_asking(log, dir, copy_key, Rules::without_approvals()).await
+}
+
+async fn node_asking(
+    log: Arc<dyn MessageLog>,
+    dir: &Path,
+    copy_key: Option<CopyKey>,
+    agreements: Rules,
+) -> Arc<Exchange> {
+    let options = Options { dir: dir.to_owned(), node_id: rand_id(), deadline: SOON, agreements };
     let node_id = options.node_id;
     std::fs::create_dir_all(dir).expect("folder");
     let control = Control::open(Arc::clone(&log), options).await.expect("open control log");

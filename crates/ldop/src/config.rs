@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use ldop_control::Approvals;
+use ldop_control::Rules;
 use ldop_definitions::reading::{Problem, Problems, Source, Table};
 
 /// Name of the file where none is given.
@@ -34,8 +34,8 @@ pub struct Config {
     pub log: LogEngine,
     /// `[current_copy]`
     pub current_copy: CurrentCopy,
-    /// `[agreements]`
-    pub agreements: Agreements,
+    /// `[agreements]`: what the hub asks of sharing agreements.
+    pub agreements: Rules,
     /// `[limits]`
     pub limits: Limits,
     /// `[drain]`
@@ -75,13 +75,6 @@ pub struct CurrentCopy {
     /// File with 32 random bytes, hexadecimal or base64, to encrypt copies of personal data with. Default: none, and such
     /// datasets have no copy.
     pub key_file: Option<PathBuf>,
-}
-
-/// `[agreements]`: what the hub asks of sharing agreements.
-#[derive(Debug, Clone)]
-pub struct Agreements {
-    /// `approvals`: whether their parties approve them before they grant anything. Default: required.
-    pub approvals: Approvals,
 }
 
 /// `[tls]`: who the hub is and whom it trusts.

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ldop_control::{Control, ControlError, Options, Rules};
+use ldop_control::{Control, ControlError, Options};
 use ldop_exchange::{
     Exchange,
     copy::{CopyKey, KeyFileError},
@@ -162,7 +162,7 @@ async fn serve(config: &Config, ready_file: Option<&Path>, accept_loss: bool) ->
     let log = open_log(config, accept_loss).await?;
     let engine = log.info();
     info!(engine = engine.name, durability = engine.durability, "log open");
-    let agreements = Rules { approvals: config.agreements.approvals };
+    let agreements = config.agreements.clone();
     let options = Options { dir: config.node.data_dir.clone(), node_id, deadline: APPEND_DEADLINE, agreements };
     let control = Control::open(Arc::clone(&log), options).await?;
     let epoch = control.take_epoch().await?;

@@ -11,7 +11,7 @@ mod mask;
 mod projection;
 
 use ldop_dictionary::Dictionary;
-use ldop_types::{Mask, Text};
+use ldop_types::{Mask, Sensitivity, Text};
 use ring::hmac;
 
 pub use projection::NotAnObject;
@@ -71,6 +71,15 @@ impl Grant<'_> {
         let condition = self.condition(schema, dictionary).err().unwrap_or_default();
         misfits.extend(condition.into_iter().map(|message| Misfit { field: "row_condition".to_owned(), message }));
         misfits
+    }
+
+    /// How personal the most personal field is that it shows; one that a mask drops is not shown.
+    #[must_use]
+    pub fn most_sensitive(&self, schema: &CompiledSchema) -> Sensitivity {
+        let is_dropped = |name: &String| self.masks.iter().any(|(field, mask)| field == name && *mask == Mask::Dropped);
+        let shown = |name: &String| self.granted_fields.contains(name) && !is_dropped(name);
+        let fields = schema.top_level_fields().iter().filter(|field| shown(&field.name));
+        fields.map(|field| field.sensitivity).max().unwrap_or_default()
     }
 
     /// The view, with its [`condition`](Self::condition). `hash_key` makes the keyed hashes; it must be the agreement's own.

@@ -107,6 +107,12 @@ reasons! {
         "Thỏa thuận chưa có hiệu lực.", "The agreement is not valid yet.", "Wait for its first day.";
     AgreementEnded, "AGREEMENT_ENDED", PermissionDenied, false,
         "Thỏa thuận đã kết thúc hoặc hết hạn.", "The agreement has ended or expired.", "Renew the agreement.";
+    AgreementNotLive, "AGREEMENT_NOT_LIVE", FailedPrecondition, false,
+        "Thỏa thuận chưa được các bên phê duyệt và đưa vào vận hành.", "The agreement is not approved and put in force yet.",
+        "`ldop agreement list` tells whose approval or which step is missing.";
+    AgreementSuspended, "AGREEMENT_SUSPENDED", FailedPrecondition, false,
+        "Thỏa thuận đang bị tạm ngừng.", "The agreement is suspended.",
+        "`ldop agreement history` tells by whom and why; ask them.";
     AgreementChanged, "AGREEMENT_CHANGED", Aborted, true,
         "Thỏa thuận vừa thay đổi.", "The agreement has changed.", "Open the subscription again.";
     ModeNotGranted, "MODE_NOT_GRANTED", PermissionDenied, false,
@@ -142,6 +148,12 @@ reasons! {
         "Register versions of them without it first, and delete those that refer to it.";
     ApprovedByItsAuthor, "APPROVED_BY_ITS_AUTHOR", PermissionDenied, false,
         "Người đăng ký không được tự phê duyệt.", "Who registered a version may not approve it.", "Have someone else approve it.";
+    ApprovedAlready, "APPROVED_ALREADY", PermissionDenied, false,
+        "Đã phê duyệt; một người không phê duyệt cho hai bên.", "It is approved already, and nobody approves for two parties.",
+        "Have someone else approve for the party that is missing.";
+    AgreementStateUnfit, "AGREEMENT_STATE_UNFIT", FailedPrecondition, false,
+        "Trạng thái của thỏa thuận không cho phép bước này.", "The state of the agreement does not allow this step.",
+        "Read where it stands; docs/agreements.md tells which step fits which state.";
     SubjectReadOnly, "SUBJECT_READ_ONLY", FailedPrecondition, false,
         "Chủ đề đang ở chế độ chỉ đọc.", "The subject takes no changes.", "Set its mode to READWRITE first.";
     StateMoved, "STATE_MOVED", Aborted, true,

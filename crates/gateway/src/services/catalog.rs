@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use ldop_contract::{
     catalog::v1::{
-        GetAgencyRequest, GetAgencyResponse, GetAgreementRequest, GetAgreementResponse, GetDatasetRequest,
-        GetDatasetResponse, GetSystemRequest, GetSystemResponse, ListAgenciesRequest, ListAgenciesResponse,
-        ListAgreementsRequest, ListAgreementsResponse, ListDatasetsRequest, ListDatasetsResponse, ListSystemsRequest,
-        ListSystemsResponse, RegisterAgencyRequest, RegisterAgencyResponse, RegisterAgreementRequest,
-        RegisterAgreementResponse, RegisterDatasetRequest, RegisterDatasetResponse, RegisterSystemRequest,
-        RegisterSystemResponse, catalog_service_server::CatalogService,
+        AgreementOverview, GetAgencyRequest, GetAgencyResponse, GetAgreementRequest, GetAgreementResponse,
+        GetAgreementStandingRequest, GetAgreementStandingResponse, GetDatasetRequest, GetDatasetResponse,
+        GetSystemRequest, GetSystemResponse, ListAgenciesRequest, ListAgenciesResponse, ListAgreementStandingsRequest,
+        ListAgreementStandingsResponse, ListAgreementsRequest, ListAgreementsResponse, ListDatasetsRequest,
+        ListDatasetsResponse, ListSystemsRequest, ListSystemsResponse, MoveAgreementRequest, MoveAgreementResponse,
+        RegisterAgencyRequest, RegisterAgencyResponse, RegisterAgreementRequest, RegisterAgreementResponse,
+        RegisterDatasetRequest, RegisterDatasetResponse, RegisterSystemRequest, RegisterSystemResponse,
+        catalog_service_server::CatalogService,
     },
     control::v1::change::Resource,
 };
-use ldop_control::Control;
-use ldop_types::Reason;
+use ldop_control::{Control, agreements::deadlines};
+use ldop_types::{Reason, TimestampMs};
 use tonic::{Request, Response, Status};
 
 use super::{counted, missing, page, reader, register};
@@ -26,6 +28,13 @@ pub struct Catalog {
     pub control: Arc<Control>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+}
+
+impl Catalog {
+    fn overview(&self, id: &str) -> Option<AgreementOverview> {
+        let state = self.control.state();
+        deadlines::overview(&state, id, self.control.agreement_rules(), TimestampMs::now())
+    }
 }
 
 fn not_found() -> Status {
@@ -157,6 +166,7 @@ impl CatalogService for Catalog {
             let result = register(&self.control, &request, Resource::Agreement(given.clone())).await?;
             Ok(Response::new(RegisterAgreementResponse {
                 agreement: Some(ldop_contract::catalog::v1::Agreement { version: result.version, ..given }),
+                waits: result.waits,
             }))
         };
         counted(&self.metrics, "RegisterAgreement", call.await)
@@ -187,5 +197,47 @@ impl CatalogService for Catalog {
             Ok(Response::new(ListAgreementsResponse { agreements, next_page_token }))
         };
         counted(&self.metrics, "ListAgreements", call())
+    }
+
+    async fn move_agreement(
+        &self,
+        request: Request<MoveAgreementRequest>,
+    ) -> Result<Response<MoveAgreementResponse>, Status> {
+        let call = async {
+            let given = request.get_ref().transition.clone().ok_or_else(|| missing("transition"))?;
+            let id = given.agreement.clone();
+            register(&self.control, &request, Resource::AgreementTransition(given)).await?;
+            Ok(Response::new(MoveAgreementResponse { overview: self.overview(&id) }))
+        };
+        counted(&self.metrics, "MoveAgreement", call.await)
+    }
+
+    async fn get_agreement_standing(
+        &self,
+        request: Request<GetAgreementStandingRequest>,
+    ) -> Result<Response<GetAgreementStandingResponse>, Status> {
+        let call = || {
+            reader(&request, &self.control)?;
+            let overview = self.overview(&request.get_ref().id).ok_or_else(not_found)?;
+            Ok(Response::new(GetAgreementStandingResponse { overview: Some(overview) }))
+        };
+        counted(&self.metrics, "GetAgreementStanding", call())
+    }
+
+    async fn list_agreement_standings(
+        &self,
+        request: Request<ListAgreementStandingsRequest>,
+    ) -> Result<Response<ListAgreementStandingsResponse>, Status> {
+        let call = || {
+            reader(&request, &self.control)?;
+            let (state, asked) = (self.control.state(), request.get_ref());
+            let entries = state.agreement_ids().map(|id| (id.as_str(), id.as_str()));
+            let (ids, next_page_token) = page(entries, asked.page_size, &asked.page_token)?;
+            let mut overviews: Vec<_> = ids.into_iter().filter_map(|id| self.overview(id)).collect();
+            let statuses = overviews.iter_mut().filter_map(|overview| overview.status.as_mut());
+            statuses.for_each(|status| status.history.clear());
+            Ok(Response::new(ListAgreementStandingsResponse { overviews, next_page_token }))
+        };
+        counted(&self.metrics, "ListAgreementStandings", call())
     }
 }

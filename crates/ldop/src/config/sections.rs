@@ -7,12 +7,14 @@ use std::{
     time::Duration,
 };
 
-use ldop_control::Approvals;
+use ldop_control::{Approvals, Rules};
 use ldop_definitions::reading::{Table, duration, in_range, size, text, unsigned};
 
+use ldop_types::Date;
+
 use super::{
-    Agreements, ClientSection, Config, CurrentCopy, Drain, EmbeddedLog, KafkaCompression, KafkaLog, KafkaSasl,
-    KafkaSecurity, Limits, Listen, LogEngine, LogFormat, LogLevel, Logging, Node, Registry, Tls,
+    ClientSection, Config, CurrentCopy, Drain, EmbeddedLog, KafkaCompression, KafkaLog, KafkaSasl, KafkaSecurity,
+    Limits, Listen, LogEngine, LogFormat, LogLevel, Logging, Node, Registry, Tls,
 };
 
 const KIB: u64 = 1 << 10;
@@ -121,11 +123,22 @@ fn current_copy(table: Table<'_>, folder: &Path) -> CurrentCopy {
     CurrentCopy { key_file }
 }
 
-fn agreements(table: Table<'_>) -> Agreements {
+fn agreements(table: Table<'_>) -> Rules {
     let words = [("required", Approvals::Required), ("not_required", Approvals::NotRequired)];
     let approvals = word(&table, "approvals", &words).unwrap_or_default();
+    let small = |key, range| number(&table, key, range).and_then(|n| u32::try_from(n).ok());
+    let standard = Rules::default();
+    let holiday = |v: &_| text(v).and_then(|text| Date::parse(&text));
+    let rules = Rules {
+        approvals,
+        answer_within_working_days: small("answer_within_working_days", 1..=60)
+            .unwrap_or(standard.answer_within_working_days),
+        holidays: table.list("holidays", "a day \"YYYY-MM-DD\"", holiday).into_iter().map(|(_, day)| day).collect(),
+        review_every_months: small("review_every_months", 1..=60).unwrap_or(standard.review_every_months),
+        expiry_notice_days: small("expiry_notice_days", 0..=365).unwrap_or(standard.expiry_notice_days),
+    };
     table.finish();
-    Agreements { approvals }
+    rules
 }
 
 fn log(table: Table<'_>, folder: &Path) -> Option<LogEngine> {
