@@ -8,8 +8,8 @@ use std::{
 
 use clap::Subcommand;
 use ldop_catalog::{Agreement, Dataset, Mode, definition::Validity};
-use ldop_contract::catalog::v1::{self as wire, ListAgreementsRequest};
-use ldop_control::{ControlState, agreement_of, grant_of};
+use ldop_contract::catalog::v1::AgreementAction;
+use ldop_control::{ControlState, grant_of};
 use ldop_definitions::References;
 use ldop_schema_registry::{CompiledSchema, Outcome, Parser, View};
 use ldop_types::{Mask, TimestampMs};
@@ -21,13 +21,19 @@ use crate::{
     output::{self, Output, local_time},
 };
 
+mod list;
+mod steps;
+
 const EXAMPLES: &str = "\
 Examples:
   ldop agreement list
+  ldop agreement approve civil-status-to-police
+  ldop agreement suspend civil-status-to-police --reason 'records of the wrong commune'
+  ldop agreement history civil-status-to-police
   ldop agreement simulate civil-status-to-police record.json --definitions schemas
   ldop agreement simulate civil-status-to-police - --definitions schemas < record.json
 
-docs/agreements.md tells what an agreement may say.";
+docs/agreements.md tells what an agreement may say, and docs/roles.md who may take which step.";
 
 /// Days ahead of its end at which an agreement is told to expire.
 const SOON_DAYS: i64 = 60;
@@ -43,8 +49,26 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Lists the agreements of the hub: who receives what, how, and until when.
+    /// Lists the agreements of the hub: who receives what, how, where it stands, what it waits for, and until when.
     List(ListArgs),
+    /// Approves the version that waits, for the party whose certificate this is; never by its author.
+    Approve(steps::StepArgs),
+    /// Refuses the version that waits, with a reason that its author sees.
+    Refuse(steps::ReasonedArgs),
+    /// Lets an agreed version be tried out: with test data at once, with live data not yet.
+    StartTesting(steps::StepArgs),
+    /// Puts a version that was tried out in force.
+    GoLive(steps::StepArgs),
+    /// Suspends an agreement at once, on open streams too.
+    Suspend(steps::ReasonedArgs),
+    /// Lets a suspended agreement go on.
+    Resume(steps::ReasonedArgs),
+    /// Ends an agreement.
+    End(steps::StepArgs),
+    /// Notes that an agreement was reviewed and is right as it stands.
+    Review(steps::StepArgs),
+    /// Tells what became of an agreement: each step, by whom, when and why.
+    History(steps::HistoryArgs),
     /// Tells what the consumer of an agreement would see of a record, and why. Works on folders, without a hub.
     Simulate(SimulateArgs),
 }
@@ -73,72 +97,18 @@ struct SimulateArgs {
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     match args.command {
-        Command::List(args) => list(context, args).await,
+        Command::List(args) => list::run(context, &args).await,
+        Command::Approve(args) => steps::run(context, AgreementAction::Approve, args.into()).await,
+        Command::Refuse(args) => steps::run(context, AgreementAction::Refuse, args.into()).await,
+        Command::StartTesting(args) => steps::run(context, AgreementAction::StartTesting, args.into()).await,
+        Command::GoLive(args) => steps::run(context, AgreementAction::GoLive, args.into()).await,
+        Command::Suspend(args) => steps::run(context, AgreementAction::Suspend, args.into()).await,
+        Command::Resume(args) => steps::run(context, AgreementAction::Resume, args.into()).await,
+        Command::End(args) => steps::run(context, AgreementAction::End, args.into()).await,
+        Command::Review(args) => steps::run(context, AgreementAction::Review, args.into()).await,
+        Command::History(args) => steps::history(context, &args).await,
         Command::Simulate(args) => simulate(context, &args),
     }
-}
-
-async fn list(context: &Context, args: ListArgs) -> Result<Exit, Failure> {
-    let mut catalog = args.hub.connect(context).await?.catalog();
-    let (mut all, mut page_token) = (Vec::new(), String::new());
-    loop {
-        let request = ListAgreementsRequest { page_size: 1_000, page_token };
-        let page =
-            catalog.list_agreements(request).await.map_err(|status| Failure::Client(status.into()))?.into_inner();
-        all.extend(page.agreements);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
-    let now = TimestampMs::now();
-    let read = |given: wire::Agreement| Some((given.version, agreement_of(&given).ok()?));
-    let all: Vec<(u32, Agreement)> = all.into_iter().filter_map(read).collect();
-    match context.output {
-        Output::Text => {
-            let mut table =
-                output::table(&["agreement", "v", "dataset", "stage", "consumer", "modes", "fields", "rows", "state"]);
-            for (version, agreement) in &all {
-                let (shown, masked) = (agreement.definition.granted_fields.len(), agreement.masks.len());
-                let fields = if masked == 0 { shown.to_string() } else { format!("{shown}, {masked} masked") };
-                let rows = if agreement.definition.row_condition.is_empty() { "all" } else { "some" };
-                table.add_row([
-                    agreement.id.as_str(),
-                    &version.to_string(),
-                    agreement.dataset.as_str(),
-                    agreement.stage.as_str(),
-                    agreement.consumer.as_str(),
-                    &modes(agreement).join(", "),
-                    &fields,
-                    rows,
-                    &state(agreement, now),
-                ]);
-            }
-            output::line(table);
-            output::line(counted(all.len(), "agreement"));
-        }
-        Output::Json => {
-            let told = all.iter().map(|(version, agreement)| {
-                json!({
-                    "agreement": agreement.id.as_str(),
-                    "version": version,
-                    "provider": agreement.provider.as_str(),
-                    "consumer": agreement.consumer.as_str(),
-                    "dataset": agreement.dataset.as_str(),
-                    "stage": agreement.stage.as_str(),
-                    "modes": modes(agreement),
-                    "granted_fields": agreement.definition.granted_fields,
-                    "masks": agreement.masks.iter().map(|(field, mask)| (field.clone(), json!(mask.as_str()))).collect::<serde_json::Map<_, _>>(),
-                    "row_condition": agreement.definition.row_condition,
-                    "valid_from": agreement.definition.valid_from.map(|time| local_time(time.0)),
-                    "valid_until": agreement.definition.valid_until.map(|time| local_time(time.0)),
-                    "state": state_word(agreement, now),
-                })
-            });
-            output::json(&json!({ "agreements": told.collect::<Vec<_>>() }));
-        }
-    }
-    Ok(Exit::Ok)
 }
 
 fn modes(agreement: &Agreement) -> Vec<&'static str> {
