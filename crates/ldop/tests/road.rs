@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 #[path = "road/exports.rs"]
 mod exports;
+#[path = "road/life.rs"]
+mod life;
 #[path = "road/look_ups.rs"]
 mod look_ups;
 
@@ -28,11 +30,16 @@ struct Hub {
 
 impl Hub {
     fn start() -> Self {
+        Self::start_with(|config| config)
+    }
+
+    fn start_with(change: impl FnOnce(String) -> String) -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
         assert!(command(folder.path(), &["init", "."]).output().expect("runs").status.success());
         let file = folder.path().join("ldop.toml");
         let config = fs::read_to_string(&file).expect("made");
-        let config = config.replace("127.0.0.1:7443\"\n# Plain", "127.0.0.1:0\"\n# Plain").replace(":9443", ":0");
+        let config =
+            change(config).replace("127.0.0.1:7443\"\n# Plain", "127.0.0.1:0\"\n# Plain").replace(":9443", ":0");
         fs::write(&file, &config).expect("writable");
         let process = serve(folder.path());
         let ready = wait_for(&folder.path().join("ready.json"));

@@ -21,11 +21,16 @@ use crate::{
     output::{self, Output, local_time},
 };
 
+mod diff;
+mod draft;
 mod list;
 mod steps;
 
 const EXAMPLES: &str = "\
 Examples:
+  ldop agreement new communes-to-health --dataset communes --consumer so-y-te/his --definitions schemas
+  ldop agreement check schemas
+  ldop agreement diff schemas
   ldop agreement list
   ldop agreement approve civil-status-to-police
   ldop agreement suspend civil-status-to-police --reason 'records of the wrong commune'
@@ -51,6 +56,12 @@ pub struct Args {
 enum Command {
     /// Lists the agreements of the hub: who receives what, how, where it stands, what it waits for, and until when.
     List(ListArgs),
+    /// Writes a draft of an agreement from a dataset and a consumer, with how personal each field is. Works on folders.
+    New(draft::NewArgs),
+    /// Checks what files and folders say of agreements. Works on folders.
+    Check(draft::CheckArgs),
+    /// Tells what changed agreements would grant more, less, or otherwise.
+    Diff(diff::DiffArgs),
     /// Approves the version that waits, for the party whose certificate this is; never by its author.
     Approve(steps::StepArgs),
     /// Refuses the version that waits, with a reason that its author sees.
@@ -97,15 +108,18 @@ struct SimulateArgs {
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     match args.command {
+        Command::New(args) => draft::new(&args),
+        Command::Check(args) => draft::check(context, &args),
+        Command::Diff(args) => diff::run(context, &args).await,
         Command::List(args) => list::run(context, &args).await,
-        Command::Approve(args) => steps::run(context, AgreementAction::Approve, args.into()).await,
+        Command::Approve(args) => steps::run(context, AgreementAction::Approve, args).await,
         Command::Refuse(args) => steps::run(context, AgreementAction::Refuse, args.into()).await,
-        Command::StartTesting(args) => steps::run(context, AgreementAction::StartTesting, args.into()).await,
-        Command::GoLive(args) => steps::run(context, AgreementAction::GoLive, args.into()).await,
+        Command::StartTesting(args) => steps::run(context, AgreementAction::StartTesting, args).await,
+        Command::GoLive(args) => steps::run(context, AgreementAction::GoLive, args).await,
         Command::Suspend(args) => steps::run(context, AgreementAction::Suspend, args.into()).await,
         Command::Resume(args) => steps::run(context, AgreementAction::Resume, args.into()).await,
-        Command::End(args) => steps::run(context, AgreementAction::End, args.into()).await,
-        Command::Review(args) => steps::run(context, AgreementAction::Review, args.into()).await,
+        Command::End(args) => steps::run(context, AgreementAction::End, args).await,
+        Command::Review(args) => steps::run(context, AgreementAction::Review, args).await,
         Command::History(args) => steps::history(context, &args).await,
         Command::Simulate(args) => simulate(context, &args),
     }

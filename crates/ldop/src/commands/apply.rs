@@ -251,6 +251,7 @@ fn tell(output: Output, applied: &Applied, args: &Args) {
                 "id": result.id,
                 "version": result.version,
                 "effect": word(result.effect()),
+                "waits": result.waits,
             })).collect::<Vec<_>>(),
         })),
     }
@@ -261,7 +262,10 @@ pub(super) fn table(results: &[ChangeResult], all: bool) {
     let mut table = output::table(&["effect", "kind", "id", "version"]);
     let shown: Vec<_> = results.iter().filter(|r| all || r.effect() != ChangeEffect::Unchanged).collect();
     for result in &shown {
-        table.add_row([word(result.effect()), &result.kind, &result.id, &result.version.to_string()]);
+        let waits =
+            if result.waits && result.effect() != ChangeEffect::Unchanged { ", waits for approval" } else { "" };
+        let effect = format!("{}{waits}", word(result.effect()));
+        table.add_row([effect.as_str(), &result.kind, &result.id, &result.version.to_string()]);
     }
     if !shown.is_empty() {
         output::line(table);
