@@ -87,7 +87,12 @@ pub const TABLE: &[Permission] = &[
     line(Action::SetSubject, "set_subject", "set compatibility, mode and approval of schemas", [All, No, No, No]),
     line(Action::DefineAgency, "define_agency", "register agencies", [All, No, No, No]),
     line(Action::DefineSystem, "define_system", "register systems; own: of the agency", [All, Own, No, No]),
-    line(Action::SuspendSystem, "suspend_system", "suspend a system, and lift it", [All, No, No, No]),
+    line(
+        Action::SuspendSystem,
+        "suspend_system",
+        "suspend a system or revoke certificates, and take it back",
+        [All, No, No, No],
+    ),
     line(Action::DefineDataset, "define_dataset", "register datasets; own: that the agency owns", [All, Own, No, No]),
     line(
         Action::DefineAgreement,

@@ -53,8 +53,11 @@ impl Asked<'_> {
             Given::Agency(_) => vec![(Action::DefineAgency, Vec::new())],
             Given::System(system) => {
                 let mut needs = vec![(Action::DefineSystem, of_system(&system.id))];
-                let is_suspended = state.stored.systems.get(&system.id).is_some_and(|known| known.suspended);
-                if is_suspended != system.suspended {
+                // A fingerprint shuts out whoever shows the certificate, not only this system.
+                let known = state.stored.systems.get(&system.id);
+                let (is_suspended, revoked) =
+                    known.map_or((false, &[][..]), |known| (known.suspended, &known.revoked_certificates[..]));
+                if is_suspended != system.suspended || revoked != &system.revoked_certificates[..] {
                     needs.push((Action::SuspendSystem, Vec::new()));
                 }
                 needs

@@ -555,6 +555,22 @@ fn hex_digest(state: &ControlState) -> String {
     state.digest().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// An agreement that was approved and let in, suspended, resumed and reviewed; a version that was refused; another that waits
+/// for approvals while the first is suspended again.
+#[tokio::test]
+async fn a_log_of_level_5_replays_to_the_same_state_for_ever() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = replayed(dir.path(), "level-5.events").await;
+    let state = control.state();
+    assert_eq!((state.head.sequence, state.level, state.epoch), (18, Level(5), 1));
+    let status = &state.stored.agreement_statuses["a-to-b"];
+    assert_eq!((status.history.len(), status.last_version), (14, 3));
+    let versions = [&state.catalog.agreements, &state.catalog.waiting].map(|table| table["a-to-b"].version);
+    assert_eq!(versions, [1, 3]);
+    assert_eq!(hex_digest(&state), "815bfb5cff5047156439111292da3aa6ad568e29a405c4ddabc6433b5a16221c");
+    apply(&control, AN, vec![Resource::Schema(schema("new", 1))]).await.expect("it goes on from there");
+}
+
 /// As the log of level 3, and a dataset with a current copy, with and without secondary keys and a wire format beside.
 #[tokio::test]
 async fn a_log_of_level_4_replays_to_the_same_state_for_ever() {

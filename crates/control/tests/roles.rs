@@ -117,6 +117,7 @@ async fn engineers_change_what_is_of_their_agency_and_are_told_who_may_change_th
         agency("so-d"),
         Resource::System(System { suspended: true, ..system("so-a/khac") }),
         Resource::System(system("so-b/khac")),
+        Resource::System(System { revoked_certificates: vec!["0a".repeat(32)], ..system("so-a/nguon") }),
         Resource::Dataset(dataset("f", "so-b", "free")),
         Resource::SubjectSettings(wire::SubjectSettings {
             subject: "s".into(),
@@ -128,8 +129,9 @@ async fn engineers_change_what_is_of_their_agency_and_are_told_who_may_change_th
         "changes[0].agency(so-d): define_agency: needs the role operator",
         "changes[1].system(so-a/khac): suspend_system: needs the role operator",
         "changes[2].system(so-b/khac): define_system: needs the role operator, or engineer of so-b",
-        "changes[3].dataset(f): define_dataset: needs the role operator, or engineer of so-b",
-        "changes[4].subject_settings(s): set_subject: needs the role operator",
+        "changes[3].system(so-a/nguon): suspend_system: needs the role operator",
+        "changes[4].dataset(f): define_dataset: needs the role operator, or engineer of so-b",
+        "changes[5].subject_settings(s): set_subject: needs the role operator",
     ];
     assert_eq!(lacks(&control, PROVIDER, &others).await, told);
 
