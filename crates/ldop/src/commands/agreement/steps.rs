@@ -15,6 +15,7 @@ use crate::{
 
 /// Which agreement.
 #[derive(Debug, clap::Args)]
+#[command(disable_version_flag = true)]
 pub struct StepArgs {
     /// Id of the agreement.
     #[arg(value_name = "AGREEMENT")]
@@ -31,6 +32,7 @@ pub struct StepArgs {
 
 /// Which agreement, and why.
 #[derive(Debug, clap::Args)]
+#[command(disable_version_flag = true)]
 pub struct ReasonedArgs {
     /// Id of the agreement.
     #[arg(value_name = "AGREEMENT")]
