@@ -70,7 +70,7 @@ struct Difference {
 pub async fn run(context: &Context, args: &DiffArgs) -> Result<Exit, Failure> {
     let new = of_folders(&args.new)?;
     let old = if args.against.is_empty() { of_hub(context, &args.hub).await? } else { of_folders(&args.against)? };
-    let all = new.iter().map(|(id, new)| (id, old.get(id).is_none(), differences(old.get(id), new)));
+    let all = new.iter().map(|(id, new)| (id, !old.contains_key(id), differences(old.get(id), new)));
     let all: Vec<_> = all.filter(|(_, _, differences)| !differences.is_empty()).collect();
     match context.output {
         Output::Text => {
@@ -139,6 +139,9 @@ fn shown(agreement: &Agreement, name: &str) -> (u8, String) {
     }
 }
 
+/// A field, and how it is read.
+type Read<T> = (&'static str, fn(&Agreement) -> T);
+
 /// What an agreement grants otherwise than before; of a new one, everything.
 fn differences(old: Option<&Agreement>, new: &Agreement) -> Vec<Difference> {
     let mut found = Vec::new();
@@ -199,7 +202,7 @@ fn differences(old: Option<&Agreement>, new: &Agreement) -> Vec<Difference> {
     );
     let ended = |agreement: &Agreement| agreement.definition.ended.to_string();
     tell("ended", longer(!new.definition.ended), old.map_or_else(|| "false".to_owned(), ended), ended(new));
-    let plain: [(&str, fn(&Agreement) -> String); 6] = [
+    let plain: [Read<String>; 6] = [
         ("consumer", |a| a.consumer.to_string()),
         ("dataset", |a| a.dataset.to_string()),
         ("stage", |a| a.stage.to_string()),
@@ -210,7 +213,7 @@ fn differences(old: Option<&Agreement>, new: &Agreement) -> Vec<Difference> {
     for (field, read) in plain {
         tell(field, Effect::Other, old.map_or_else(none, read), read(new));
     }
-    let required: [(&str, fn(&Agreement) -> bool); 2] = [
+    let required: [Read<bool>; 2] = [
         ("officer_required", |a| a.definition.officer_required),
         ("case_number_required", |a| a.definition.case_number_required),
     ];

@@ -120,7 +120,7 @@ pub fn check(context: &Context, args: &CheckArgs) -> Result<Exit, Failure> {
     let (asked, others): (Vec<Problem>, Vec<Problem>) = found.into_iter().partition(is_asked);
     match context.output {
         Output::Text => {
-            asked.iter().for_each(|problem| output::line(problem));
+            asked.iter().for_each(output::line);
             let told =
                 if asked.is_empty() { "the agreements are right".to_owned() } else { counted(asked.len(), "problem") };
             output::line(told);
