@@ -391,7 +391,7 @@ impl Control {
     }
 
     /// Checks a change set and applies it, or tells every reason why not. The author is a person, as
-    /// [`Person`](ldop_types::Person) is displayed, and may change what the table of [`ldop_catalog::roles`] lets them.
+    /// [`Person`] is displayed, and may change what the table of [`ldop_catalog::roles`] lets them.
     ///
     /// # Errors
     ///
