@@ -568,7 +568,7 @@ async fn a_log_of_level_5_replays_to_the_same_state_for_ever() {
     let versions = [&state.catalog.agreements, &state.catalog.waiting].map(|table| table["a-to-b"].version);
     assert_eq!(versions, [1, 3]);
     assert_eq!(hex_digest(&state), "815bfb5cff5047156439111292da3aa6ad568e29a405c4ddabc6433b5a16221c");
-    apply(&control, AN, vec![Resource::Schema(schema("new", 1))]).await.expect("it goes on from there");
+    apply(&control, AN, vec![element(), Resource::Schema(schema("new", 1))]).await.expect("it goes on from there");
 }
 
 /// As the log of level 3, and a dataset with a current copy, with and without secondary keys and a wire format beside.

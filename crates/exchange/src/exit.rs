@@ -11,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use ldop_catalog::{Agreement, Mode, definition::Validity, life::State, state::Versioned};
+use ldop_contract::control::v1::{AccessRefused, exchange_event::Kind};
 use ldop_control::{ControlState, chain::Head, grant_of};
 use ldop_log::Offset;
 use ldop_schema_registry::{Limits, Parser, View};
@@ -94,8 +95,8 @@ impl Exit {
     ///
     /// # Errors
     ///
-    /// The reasons an agreement grants nothing for.
-    pub(crate) fn open(
+    /// The reasons an agreement grants nothing for; [`Reason::LogUnavailable`] where that cannot be accounted for.
+    pub(crate) async fn open(
         exchange: Arc<Exchange>,
         system: SystemId,
         agreement: &AgreementId,
@@ -103,7 +104,10 @@ impl Exit {
     ) -> Result<Self, Reason> {
         let mut control = exchange.control.changes();
         let head = *control.borrow_and_update();
-        let agreement = grant(&exchange, &system, agreement, mode, None)?;
+        let agreement = match grant(&exchange, &system, agreement, mode, None) {
+            Ok(agreement) => agreement,
+            Err(reason) => return Err(account_for(&exchange, &system, agreement, mode, reason).await),
+        };
         let view = view(&exchange, &exchange.control.state(), &agreement.value)?;
         let parser = Parser::new(Limits { bytes: exchange.config.record_bytes, ..Limits::DEFAULT });
         let fenced = exchange.fenced();
@@ -230,6 +234,25 @@ pub(crate) fn view(exchange: &Exchange, state: &ControlState, agreement: &Agreem
         })?
     };
     Ok(grant.view(condition, &exchange.secret.key("mask", agreement.id.as_str())))
+}
+
+/// Makes a refusal durable on the log. Tells what the system is to hear: the reason, once it is accounted for.
+pub(crate) async fn account_for(
+    exchange: &Exchange,
+    system: &SystemId,
+    agreement: &AgreementId,
+    mode: Mode,
+    reason: Reason,
+) -> Reason {
+    let refused = AccessRefused {
+        system: system.to_string(),
+        agreement: agreement.to_string(),
+        mode: mode.as_str().to_owned(),
+        reason: reason.as_str().to_owned(),
+    };
+    // Those of one system stay in order.
+    let key = Bytes::copy_from_slice(system.as_str().as_bytes());
+    exchange.events.append(vec![(key, Kind::AccessRefused(refused))]).await.map_or_else(|failed| failed, |_| reason)
 }
 
 /// Whether the agreement grants the system this way out now; `held` is the version a stream or a call began under.

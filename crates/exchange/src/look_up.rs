@@ -58,7 +58,7 @@ use crate::{
     Exchange,
     copy::{self, Ask},
     events::Events,
-    exit::grant,
+    exit::{account_for, grant},
     header::Salt,
     publish::KEY_BYTES,
     secret::Secret,
@@ -285,7 +285,13 @@ async fn prepare(
     if *exchange.shared.fenced.borrow() {
         return Err(Refused::of(Reason::Fenced));
     }
-    let agreement = grant(exchange, system, &request.agreement, Mode::LookUp, None).map_err(Refused::of)?;
+    let agreement = match grant(exchange, system, &request.agreement, Mode::LookUp, None) {
+        Ok(agreement) => agreement,
+        Err(reason) => {
+            let told = account_for(exchange, system, &request.agreement, Mode::LookUp, reason).await;
+            return Err(Refused::of(told));
+        }
+    };
     let definition = &agreement.value.definition;
     let missing: Vec<&'static str> = [
         ("officer_id", definition.officer_required && request.officer_id.trim().is_empty()),

@@ -99,7 +99,7 @@ impl Subscription {
     ///
     /// The reasons an agreement grants nothing for, [`Reason::PositionOutOfRange`], [`Reason::LogUnavailable`].
     pub async fn open(exchange: Arc<Exchange>, system: SystemId, open: OpenSubscription) -> Result<Self, Reason> {
-        let exit = Exit::open(Arc::clone(&exchange), system.clone(), &open.agreement, Mode::Subscribe)?;
+        let exit = Exit::open(Arc::clone(&exchange), system.clone(), &open.agreement, Mode::Subscribe).await?;
         let id = SubscriptionId { system, agreement: open.agreement, name: open.name };
         let known = |partition| exchange.cursors.position(&id, partition);
         let lanes = Lanes::open(&exchange, &exit.agreement.value, &open.start, known, Passed::GoOn).await?;

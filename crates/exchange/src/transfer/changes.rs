@@ -68,7 +68,7 @@ impl Changes {
     ///
     /// The reasons an agreement grants nothing for, [`Reason::PositionOutOfRange`], [`Reason::LogUnavailable`].
     pub async fn open(exchange: Arc<Exchange>, system: SystemId, request: ReadChanges) -> Result<Self, Reason> {
-        let exit = Exit::open(Arc::clone(&exchange), system.clone(), &request.agreement, Mode::Changes)?;
+        let exit = Exit::open(Arc::clone(&exchange), system.clone(), &request.agreement, Mode::Changes).await?;
         let passed = Passed::End(Reason::PositionOutOfRange);
         let mut lanes = Lanes::open(&exchange, &exit.agreement.value, &request.start, |_| None, passed).await?;
         if let Start::Positions(given) = &request.start

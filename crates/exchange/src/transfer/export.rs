@@ -99,7 +99,7 @@ impl Exporting {
         agreement: &AgreementId,
         resume_token: &[u8],
     ) -> Result<Self, Reason> {
-        let exit = Exit::open(Arc::clone(&exchange), system.clone(), agreement, Mode::Export)?;
+        let exit = Exit::open(Arc::clone(&exchange), system.clone(), agreement, Mode::Export).await?;
         let key = exchange.secret.key("export", agreement.as_str());
         let is_resumed = !resume_token.is_empty();
         let token = if is_resumed {

@@ -1,6 +1,17 @@
 //! What is on the log afterwards.
 
-use ldop_contract::control::v1::{LookUpAnswered, LookUpAsked};
+use ldop_contract::{
+    catalog::v1 as catalog,
+    control::v1::{LookUpAnswered, LookUpAsked},
+};
+use ldop_exchange::{
+    subscribe::{OpenSubscription, Start, Subscription},
+    transfer::{
+        changes::{Changes, ReadChanges},
+        export::Exporting,
+    },
+};
+use ldop_types::SubscriptionName;
 
 use super::*;
 
@@ -170,4 +181,50 @@ async fn without_a_journal_look_ups_are_refused_and_nothing_is_given() {
     serving.abort();
     let events = world.events().await;
     assert_eq!(asked(&events).count() + answered(&events).count(), 0);
+}
+
+#[tokio::test]
+async fn what_nothing_grants_is_refused_at_every_exit_and_accounted_for() {
+    let dir = tempfile::tempdir().expect("folder");
+    let world = world(dir.path()).await;
+    world.change_agreement(|agreement| agreement.modes = vec![catalog::Mode::LookUp.into()]).await;
+    let exchange = || Arc::clone(&world.exchange);
+    let agreement = |id: &str| AgreementId::parse(id).expect("id");
+    let asking = request(vec![key("KS-21583-2026-0000142")]);
+    let deadline = Instant::now() + SOON;
+
+    let refused = look_up::look_up(&exchange(), &system("cong-an-tinh/doi-soat"), asking.clone(), deadline).await;
+    assert_eq!(refused.map(|_| ()).expect_err("another's").reason(), Reason::NotTheConsumer);
+    let (name, start) = (SubscriptionName::parse("any").expect("name"), Start::Earliest);
+    let open = OpenSubscription { agreement: agreement(AGREEMENT), name, start };
+    let refused = Subscription::open(exchange(), system(CONSUMER), open).await.map(|_| ());
+    assert_eq!(refused, Err(Reason::ModeNotGranted));
+    let request = ReadChanges { agreement: agreement(AGREEMENT), start: Start::Earliest, most_records: None };
+    assert_eq!(Changes::open(exchange(), system(CONSUMER), request).await.map(|_| ()), Err(Reason::ModeNotGranted));
+    let refused = Exporting::open(exchange(), system(CONSUMER), &agreement("no-such"), &[]).await.map(|_| ());
+    assert_eq!(refused, Err(Reason::AgreementUnknown));
+    world.end_agreement().await;
+    let refused = look_up::look_up(&exchange(), &system(CONSUMER), asking, deadline).await.map(|_| ());
+    assert_eq!(refused.expect_err("ended").reason(), Reason::AgreementEnded);
+
+    let events = world.events().await;
+    let told = |kind: &Kind| match kind {
+        Kind::AccessRefused(told) => Some([&told.system, &told.agreement, &told.mode, &told.reason].map(String::clone)),
+        _ => None,
+    };
+    let mut told: Vec<_> = events.iter().filter_map(told).collect();
+    assert_eq!(told.len(), events.len(), "nothing else happened");
+    let mut expected = [
+        ["cong-an-tinh/doi-soat", AGREEMENT, "look_up", "NOT_THE_CONSUMER"],
+        [CONSUMER, AGREEMENT, "subscribe", "MODE_NOT_GRANTED"],
+        [CONSUMER, AGREEMENT, "changes", "MODE_NOT_GRANTED"],
+        [CONSUMER, "no-such", "export", "AGREEMENT_UNKNOWN"],
+        [CONSUMER, AGREEMENT, "look_up", "AGREEMENT_ENDED"],
+    ]
+    .map(|words| words.map(String::from));
+    let own = |told: &[[String; 4]]| told.iter().filter(|told| told[0] == CONSUMER).cloned().collect::<Vec<_>>();
+    assert_eq!(own(&told), own(&expected), "those of one system in order");
+    told.sort();
+    expected.sort();
+    assert_eq!(told, expected);
 }
