@@ -38,7 +38,9 @@ fn names(metrics: &str) -> BTreeSet<String> {
 
 /// Some of everything: accepted and refused records, a subscription, refused calls.
 async fn busy_hub() -> anyhow::Result<(World, Hub)> {
-    let world = World::new(Engine::Embedded).await?;
+    let settings = Settings { tls: "crl = \"pki/ca.crl\"".into(), ..Settings::default() };
+    let world = World::with(Engine::Embedded, &settings).await?;
+    world.pki().revoke(&[], 30)?;
     let hub = world.start_with_samples().await?;
     let sent = Load::start(vec![world.client(PROVIDER)?], 300).done().await?;
     audit::read_all(&world.client(CONSUMER)?, AGREEMENT, sent[0].len()).await?;

@@ -97,6 +97,18 @@ impl Metrics {
         )?;
         registry.register(Box::new(append_seconds.clone()))?;
         let by_subscription = ["system", "agreement", "subscription"];
+        let transfers = counters(
+            "ldop_transfers_total",
+            "Calls for changes and exports that are over, by result.",
+            &["mode", "result"],
+        )?;
+        let transferred_records =
+            counters("ldop_transferred_records_total", "Records given by changes and exports.", &["mode"])?;
+        // There from the start, so that dashboards and alerts see a zero.
+        for mode in ["changes", "export"] {
+            transfers.with_label_values(&[mode, "finished"]);
+            transferred_records.with_label_values(&[mode]);
+        }
         Ok(Self {
             admissions: counters(
                 "ldop_admissions_total",
@@ -146,16 +158,8 @@ impl Metrics {
                 &["dataset", "stage", "cause"],
             )?,
             index_ids: gauge("ldop_exchange_index_ids", "Exchange ids held in memory.")?,
-            transfers: counters(
-                "ldop_transfers_total",
-                "Calls for changes and exports that are over, by result.",
-                &["mode", "result"],
-            )?,
-            transferred_records: counters(
-                "ldop_transferred_records_total",
-                "Records given by changes and exports.",
-                &["mode"],
-            )?,
+            transfers,
+            transferred_records,
             agreements: crate::occasions::metrics::Metrics::new(registry)?,
             look_ups: crate::look_up::metrics::Metrics::new(registry, SECONDS)?,
         })
