@@ -7,6 +7,7 @@
 //! - [`schemas`]: schemas, their settings and their life, from and to the wire.
 //! - [`impact`]: what a change of a code list touches, told before it is made.
 //! - [`control`]: [`Control`], which replays, follows and extends the log.
+//! - [`mod@file`]: files beside the log, written whole or not at all.
 //! - `snapshot`: the state beside the log, so that a start replays what is new only.
 //!
 //! **No id is given twice, no acknowledged change is lost, every node holds the same state.** A change is appended
@@ -22,7 +23,7 @@ pub mod chain;
 pub mod check;
 pub mod control;
 mod convert;
-mod file;
+pub mod file;
 pub mod impact;
 mod life_cycle;
 pub mod schemas;

@@ -15,8 +15,9 @@
 //!
 //! A file is read as a whole when it is opened, every seal and every sum; from then on what an answer rests on is checked with
 //! each answer. Memory does not grow with records: 1 MiB for each copy, up to 4 connections that read with 2 MiB each and one
-//! that writes with 4 MiB, one chunk of 256 KiB for each partition; 2 MiB and two pages of 512 KiB for each export; and for the one copy at a time that is being made, 16 MiB,
-//! 36 MiB for its names, as much for those of secondary keys, one bit for each record, and six chunks of 1 MiB.
+//! that writes with 4 MiB, one chunk of 256 KiB for each partition; 2 MiB and two pages of 512 KiB for each export; and for the
+//! one copy at a time that is being made, 16 MiB, 36 MiB for its names, as much for those of secondary keys, one bit for each
+//! record, and six chunks of 1 MiB.
 
 mod file;
 mod follow;

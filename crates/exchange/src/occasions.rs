@@ -7,8 +7,9 @@ pub mod metrics;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
-    path::{Path, PathBuf},
+    fs,
+    io::{self, Write as _},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -57,11 +58,7 @@ fn read(path: &Path) -> BTreeSet<String> {
 }
 
 fn write(path: &Path, told: &BTreeSet<String>) -> io::Result<()> {
-    let temporary: PathBuf = path.with_extension("new");
-    let text: String = told.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-    fs::write(&temporary, text)?;
-    fs::File::open(&temporary)?.sync_all()?;
-    fs::rename(temporary, path)
+    ldop_control::file::replace(path, |file| told.iter().try_for_each(|line| writeln!(file, "{line}"))).map(|_| ())
 }
 
 impl Exchange {

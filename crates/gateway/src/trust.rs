@@ -113,18 +113,18 @@ impl Trust {
         // First in the list, then judged: what changes in between is not missed.
         let stay = Stay { trust: Arc::clone(self), number, cut: cut.clone() };
         self.open.lock().insert(number, Open { chain: chain.clone(), cut });
-        self.terms.load().judge(&chain).is_ok().then_some(stay)
+        self.terms.load().judge(&chain, UnixTime::now()).is_ok().then_some(stay)
     }
 
-    /// Judges whoever is connected, and cuts off whom it must.
-    fn judge_all(&self) {
+    /// Judges whoever is connected, as of a moment, and cuts off whom it must. Takes time: a signature for each connection.
+    fn judge_all(&self, now: UnixTime) {
         let terms = self.terms.load_full();
         let open: Vec<_> = {
             let open = self.open.lock();
             open.values().map(|open| (open.chain.clone(), open.cut.clone())).collect()
         };
         for (chain, cut) in open {
-            if let Err(cause) = terms.judge(&chain)
+            if let Err(cause) = terms.judge(&chain, now)
                 && !cut.is_cancelled()
             {
                 warn!(%cause, "connection cut off: its certificate is not trusted any more");
@@ -145,17 +145,33 @@ impl Trust {
                 changed = changes.changed() => if changed.is_err() { return },
             }
             changes.borrow_and_update();
-            let mut is_other = self.take_named(&control.state());
-            let now = Look::at(&self.config);
-            if now != look {
-                look = now;
-                is_other |= self.take_files();
-            }
-            if is_other || judged.elapsed() >= JUDGE {
-                self.judge_all();
+            let (trust, state, is_time) = (Arc::clone(&self), control.state(), judged.elapsed() >= JUDGE);
+            // Files and signatures: not for the threads that serve.
+            let looking = tokio::task::spawn_blocking(move || {
+                let has_judged = trust.look_again(&state, &mut look, is_time);
+                (look, has_judged)
+            });
+            // Only a runtime that ends keeps it from running.
+            let Ok((looked, has_judged)) = looking.await else { return };
+            look = looked;
+            if has_judged {
                 judged = Instant::now();
             }
         }
+    }
+
+    /// Takes what has changed; tells whether connections were judged.
+    fn look_again(&self, state: &ControlState, look: &mut Look, is_time: bool) -> bool {
+        let mut is_other = self.take_named(state);
+        let now = Look::at(&self.config);
+        if now != *look {
+            *look = now;
+            is_other |= self.take_files();
+        }
+        if is_other || is_time {
+            self.judge_all(UnixTime::now());
+        }
+        is_other || is_time
     }
 
     fn take_named(&self, state: &ControlState) -> bool {
@@ -196,9 +212,9 @@ impl Terms {
         Ok(Self { grpc, registry, verifier })
     }
 
-    fn judge(&self, chain: &[CertificateDer<'static>]) -> Result<(), rustls::Error> {
+    fn judge(&self, chain: &[CertificateDer<'static>], now: UnixTime) -> Result<(), rustls::Error> {
         let Some((first, others)) = chain.split_first() else { return Ok(()) };
-        self.verifier.verify_client_cert(first, others, UnixTime::now()).map(|_| ())
+        self.verifier.verify_client_cert(first, others, now).map(|_| ())
     }
 }
 

@@ -134,7 +134,7 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// [`Error::Stranger`] for a certificate that another authority issued, and nothing is written; [`Error::File`],
+    /// [`Error::Stranger`] for a certificate whose issuer has another name, and nothing is written; [`Error::File`],
     /// [`Error::Pem`], [`Error::Make`].
     pub fn revoke(&self, certificates: &[PathBuf], days: u32) -> Result<usize, Error> {
         let (authority, path) = (self.authority()?, self.revocation_file());

@@ -114,8 +114,13 @@ impl Reader {
     }
 }
 
+/// Only where it could not begin, or panicked: whoever waits hears that nobody reads, rather than nothing.
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.0.0.lock().readers -= 1;
+        let mut state = self.0.0.lock();
+        state.readers -= 1;
+        let waiting = mem::take(&mut state.waiting);
+        drop(state);
+        drop(waiting);
     }
 }

@@ -105,6 +105,48 @@ fn check(store: &Store, records: &Records, strangers: usize) -> bool {
     all
 }
 
+#[tokio::test]
+async fn questions_that_are_read_together_have_each_its_own_answer_and_none_is_left_waiting() {
+    let dir = tempfile::tempdir().expect("folder");
+    let mut records = Records::new();
+    let all = some(200);
+    apply(&mut records, &all);
+    let store = Arc::new(made(dir.path(), None, &all));
+    let reading = Arc::new(Reading::default());
+    let ask = |n: usize| {
+        let question = match n % 5 {
+            0 => Question::Secondary(store.sealer.name(1, format!("owner {}", n % 9).as_bytes()), MOST_FOUND),
+            1 => Question::Names(vec![store.sealer.name(0, format!("stranger {n}").as_bytes())]),
+            _ => Question::Names(vec![store.sealer.name(0, all[n % all.len()].0.as_bytes())]),
+        };
+        let (reading, store) = (Arc::clone(&reading), Arc::clone(&store));
+        tokio::spawn(async move { reading.answer(store, question).await })
+    };
+    let asked: Vec<_> = (0..1_000).map(|n| (n, ask(n))).collect();
+    for (n, asked) in asked {
+        if n % 7 == 0 {
+            // A caller that goes away.
+            asked.abort();
+            continue;
+        }
+        let answered = asked.await.expect("not cancelled").expect("answered");
+        let told: Vec<_> = answered.found.into_iter().flatten().map(|found| found.payload).collect();
+        let told = told.iter().map(|payload| String::from_utf8_lossy(payload).into_owned());
+        match n % 5 {
+            0 => {
+                let owner = format!("owner {}", n % 9);
+                let having = records.values().filter(|(known, _)| *known == owner).count();
+                assert_eq!(told.filter(|payload| payload.starts_with(&format!("{owner}|"))).count(), having);
+            }
+            1 => assert_eq!(told.count(), 0),
+            _ => {
+                let (owner, note) = &records[&all[n % all.len()].0];
+                assert_eq!(told.collect::<Vec<_>>(), [format!("{owner}|{note}")]);
+            }
+        }
+    }
+}
+
 fn keys() -> [Option<CopyKey>; 2] {
     [None, Some(CopyKey::new([9; 32]))]
 }

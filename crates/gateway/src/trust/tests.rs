@@ -133,7 +133,7 @@ async fn a_certificate_that_is_revoked_by_a_list_is_cut_off_and_refused_and_othe
     assert_eq!(world.folder.revoke(std::slice::from_ref(&bad.certificate), 9).expect("revoked"), 1);
     assert_ne!(Look::at(&world.config), before, "the file is seen to be another one");
     assert!(world.trust.take_files());
-    world.trust.judge_all();
+    world.trust.judge_all(UnixTime::now());
     // Nobody sends anything: the connection ends by itself.
     let mut rest = Vec::new();
     let ended = goes.read_to_end(&mut rest).await;
@@ -150,11 +150,38 @@ async fn a_certificate_that_definitions_revoke_is_cut_off_and_taken_again_when_t
     let client = world.client("so-y-te/his");
     let mut open = world.connect(&client).await.expect("trusted");
     world.trust.named.store(Arc::new([fingerprint_of(&client)].into()));
-    world.trust.judge_all();
+    world.trust.judge_all(UnixTime::now());
     assert!(echo(&mut open).await.is_err(), "cut off");
     assert!(world.connect(&client).await.is_err(), "refused");
     assert!(world.trust.take_named(&ControlState::default()), "the definitions name none");
     world.connect(&client).await.expect("trusted again");
+}
+
+#[tokio::test]
+async fn a_certificate_that_expires_while_it_is_connected_is_cut_off() {
+    let world = World::make().await;
+    // Valid for a day.
+    let mut open = world.connect(&world.client("so-y-te/his")).await.expect("trusted");
+    let hour = Duration::from_secs(3_600);
+    let in_hours = |hours| UnixTime::since_unix_epoch(Duration::from_secs(UnixTime::now().as_secs()) + hours * hour);
+    world.trust.judge_all(in_hours(23));
+    echo(&mut open).await.expect("its last hour");
+    world.trust.judge_all(in_hours(25));
+    assert!(echo(&mut open).await.is_err(), "cut off");
+}
+
+#[tokio::test]
+async fn files_and_definitions_are_looked_at_again_and_taken_once() {
+    let world = World::make().await;
+    let client = world.client("so-y-te/his");
+    let mut look = Look::at(&world.config);
+    let state = ControlState::default();
+    assert!(!world.trust.look_again(&state, &mut look, false), "nothing has changed");
+    let mut open = world.connect(&client).await.expect("trusted");
+    world.folder.revoke(std::slice::from_ref(&client.certificate), 9).expect("revoked");
+    assert!(world.trust.look_again(&state, &mut look, false));
+    assert!(echo(&mut open).await.is_err(), "cut off");
+    assert!(!world.trust.look_again(&state, &mut look, false), "taken already");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::ErrorKind,
+    io::{ErrorKind, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -173,16 +173,11 @@ impl Reading {
             return Ok(());
         }
         let kept = Kept { agreement: self.args.agreement.to_string(), positions: self.done.clone() };
-        let mut beside = file.clone().into_os_string();
-        beside.push(".partial");
-        let write = || {
-            let mut text = serde_json::to_vec_pretty(&kept)?;
-            text.push(b'\n');
-            fs::write(&beside, text)?;
-            fs::File::open(&beside)?.sync_all()?;
-            fs::rename(&beside, file)
-        };
-        write().map_err(Failure::file("write", file))
+        let written = ldop_control::file::replace(file, |out| {
+            serde_json::to_writer_pretty(&mut *out, &kept)?;
+            out.write_all(b"\n")
+        });
+        written.map(|_| ()).map_err(Failure::file("write", file))
     }
 }
 
