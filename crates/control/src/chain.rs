@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 
 /// The highest event level this release understands. Level 2 added ids, states and settings of schemas, level 3 the wire
 /// format of datasets, level 4 their current copies, and masks, conditions and modes of agreements, level 5
-/// revoked certificates and the life of agreements.
-pub const LEVEL: u32 = 5;
+/// revoked certificates and the life of agreements, level 6 quotas and purposes of agreements, and datasets that are encrypted.
+pub const LEVEL: u32 = 6;
 /// The level of events that hold nothing newer; every log stands at it, and above only once it is raised.
 pub const BASE_LEVEL: u32 = 2;
 
