@@ -21,7 +21,7 @@ use tonic_types::StatusExt as _;
 async fn publish(world: &World, credentials: &Credentials, dataset: &str, stage: Stage) -> Result<(), Status> {
     let (_, payload, _) = load::record(0, 1);
     let exchange_id = ExchangeId::new().as_bytes().to_vec().into();
-    let record = Some(Record { exchange_id, payload, event_time: None });
+    let record = Some(Record { exchange_id, payload, event_time: None, deletion: false });
     let channel = world.channel(credentials).map_err(|error| Status::internal(error.to_string()))?;
     let request = PublishRequest { dataset: dataset.to_owned(), stage: stage.into(), record };
     ExchangeServiceClient::new(channel).publish(request).await.map(drop)

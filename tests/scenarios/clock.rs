@@ -53,8 +53,12 @@ impl Clock {
 }
 
 async fn publish(world: &World, id: ExchangeId) -> Result<PublishResponse, Status> {
-    let record =
-        Record { exchange_id: id.as_bytes().to_vec().into(), payload: load::record(98, 1).1, event_time: None };
+    let record = Record {
+        exchange_id: id.as_bytes().to_vec().into(),
+        payload: load::record(98, 1).1,
+        event_time: None,
+        deletion: false,
+    };
     let credentials = world.credentials(PROVIDER).map_err(|error| Status::internal(error.to_string()))?;
     let channel = world.channel(&credentials).map_err(|error| Status::internal(error.to_string()))?;
     let request = PublishRequest { dataset: DATASET.to_owned(), stage: Stage::Testing.into(), record: Some(record) };

@@ -24,7 +24,7 @@ const GRACE: Duration = Duration::from_secs(8);
 
 async fn publish_one(provider: &Channel) -> Result<Receipt, Status> {
     let exchange_id = ExchangeId::new().as_bytes().to_vec().into();
-    let record = Some(Record { exchange_id, payload: load::record(97, 1).1, event_time: None });
+    let record = Some(Record { exchange_id, payload: load::record(97, 1).1, event_time: None, deletion: false });
     let request = PublishRequest { dataset: DATASET.to_owned(), stage: Stage::Testing.into(), record };
     let published = ExchangeServiceClient::new(provider.clone()).publish(request).await?.into_inner();
     published.receipt.ok_or_else(|| Status::internal("no receipt"))

@@ -24,7 +24,7 @@ fn exchange_id() -> Bytes {
 }
 
 fn record(payload: impl Into<Bytes>) -> Record {
-    Record { exchange_id: exchange_id(), payload: payload.into(), event_time: None }
+    Record { exchange_id: exchange_id(), payload: payload.into(), event_time: None, deletion: false }
 }
 
 fn good() -> Record {

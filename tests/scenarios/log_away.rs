@@ -28,6 +28,7 @@ async fn publish_one(world: &World) -> Result<(), Status> {
         exchange_id: ExchangeId::new().as_bytes().to_vec().into(),
         payload: load::record(99, 1).1,
         event_time: None,
+        deletion: false,
     };
     let credentials = world.credentials(PROVIDER).map_err(|error| Status::internal(error.to_string()))?;
     let channel = world.channel(&credentials).map_err(|error| Status::internal(error.to_string()))?;

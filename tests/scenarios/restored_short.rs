@@ -15,8 +15,12 @@ use ldop_types::ExchangeId;
 const STOP: Duration = Duration::from_secs(30);
 
 async fn publish(world: &World, id: ExchangeId, revision: u64) -> anyhow::Result<Receipt> {
-    let record =
-        Record { exchange_id: id.as_bytes().to_vec().into(), payload: load::record(96, revision).1, event_time: None };
+    let record = Record {
+        exchange_id: id.as_bytes().to_vec().into(),
+        payload: load::record(96, revision).1,
+        event_time: None,
+        deletion: false,
+    };
     let request = PublishRequest { dataset: DATASET.to_owned(), stage: Stage::Live.into(), record: Some(record) };
     let channel = world.channel(&world.credentials(PROVIDER)?)?;
     let published = ExchangeServiceClient::new(channel).publish(request).await?.into_inner();

@@ -153,8 +153,12 @@ async fn plant(world: &World, dataset: Dataset) -> anyhow::Result<String> {
     for n in CANARIES..CANARIES + 20 {
         let sample = canary_record(dataset, n);
         let id = ExchangeId::new();
-        let record =
-            Record { exchange_id: id.as_bytes().to_vec().into(), payload: sample.payload.clone(), event_time: None };
+        let record = Record {
+            exchange_id: id.as_bytes().to_vec().into(),
+            payload: sample.payload.clone(),
+            event_time: None,
+            deletion: false,
+        };
         let request =
             PublishRequest { dataset: dataset.id().to_owned(), stage: WireStage::Live.into(), record: Some(record) };
         match single.publish(request).await {

@@ -45,7 +45,8 @@ async fn publish(client: &Client, payload: Bytes, time: TimestampMs) -> anyhow::
 #[tokio::test(flavor = "multi_thread")]
 async fn the_confluent_client_reads_the_topic_and_what_it_writes_is_taken() -> anyhow::Result<()> {
     let world = registry::world(Engine::Kafka).await?;
-    let hub = world.start_with_samples().await?;
+    let hub = world.start().await?;
+    world.apply_public_samples().await?;
     configure(&world).await?;
     let samples: Vec<_> = records(Dataset::CivilStatus, 11, RECORDS, 0.0).collect();
     let (plain, framed) = samples.split_at(samples.len() / 2);

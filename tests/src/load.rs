@@ -146,7 +146,7 @@ async fn publish(
             }
             let (key, payload, event_time) = record(number, revision);
             let exchange_id = ExchangeId::new();
-            publisher.send(NewRecord { exchange_id, payload: &payload, event_time: Some(event_time) }).await?;
+            publisher.send(NewRecord { exchange_id, event_time: Some(event_time), ..NewRecord::new(&payload) }).await?;
             sent.push((exchange_id, key, revision, payload));
         }
         anyhow::Ok(sent)

@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use ldop_client::{Client, ClientConfig, RetryPolicy};
-use ldop_contract::control::v1::{ApplyChangeSetRequest, Change, ChangeEffect};
+use ldop_contract::{
+    control::v1::{ApplyChangeSetRequest, Change, ChangeEffect, change::Resource},
+    registry::v1::Sensitivity,
+};
 use ldop_definitions::References;
 use ldop_pki::{Credentials, DEVELOPMENT_TRUST_DOMAIN, Folder, Identity, Issued, Overwrite, ServerName, Validity};
 use ldop_testkit::{Scratch, kafka::Broker, ports};
@@ -30,6 +33,8 @@ pub const OTHER_CONSUMER: &str = "cong-an-tinh/doi-soat";
 pub const OTHER_AGREEMENT: &str = "civil-status-to-police";
 /// The dataset.
 pub const DATASET: &str = "civil-status";
+/// File of a hub's secret, in its data folder.
+const SECRET: &str = "hub-secret";
 const OPERATOR: &str = "so-khcn/test";
 const SYSTEMS: [&str; 6] =
     [PROVIDER, CONSUMER, OTHER_CONSUMER, "so-nnmt/dat-dai", "so-tai-chinh/dkkd", "thue-tinh/quan-ly-thue"];
@@ -147,7 +152,14 @@ impl World {
     pub fn second_hub(&self, settings: &Settings) -> anyhow::Result<(PathBuf, String, String)> {
         let (grpc, ops) = (format!("127.0.0.1:{}", ports::free()?), format!("127.0.0.1:{}", ports::free()?));
         let config = self.folder.join("second.toml");
-        let data_dir = settings.data_dir.clone().or_else(|| Some(self.folder.join("data-second")));
+        let data_dir = settings.data_dir.clone().unwrap_or_else(|| self.folder.join("data-second"));
+        // A node that is to take over has the secret of the other.
+        let (first, second) = (self.data_dir().join(SECRET), data_dir.join(SECRET));
+        if first.exists() && first != second {
+            fs::create_dir_all(&data_dir)?;
+            fs::copy(first, second)?;
+        }
+        let data_dir = Some(data_dir);
         self.write_config(&config, &Settings { data_dir, ..settings.clone() }, &grpc, &ops, None)?;
         Ok((config, grpc, ops))
     }
@@ -208,10 +220,29 @@ impl World {
     ///
     /// The hub refuses it.
     pub async fn apply_samples(&self) -> anyhow::Result<()> {
+        self.apply_samples_with(|_| ()).await
+    }
+
+    /// Applies everything in `schemas/` as if nothing in it were personal data: what is published stands on the log as it is.
+    ///
+    /// # Errors
+    ///
+    /// The hub refuses it.
+    pub async fn apply_public_samples(&self) -> anyhow::Result<()> {
+        self.apply_samples_with(|change| {
+            if let Some(Resource::Element(element)) = &mut change.resource {
+                element.set_sensitivity(Sensitivity::None);
+            }
+        })
+        .await
+    }
+
+    async fn apply_samples_with(&self, alter: impl Fn(&mut Change)) -> anyhow::Result<()> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas");
         let loaded = ldop_definitions::load(&[folder], References::Within)
             .map_err(|problems| anyhow::anyhow!("schemas/: {} problems, first {}", problems.len(), problems[0]))?;
-        let changes: Vec<Change> = loaded.changes.into_iter().map(|(_, change)| change).collect();
+        let mut changes: Vec<Change> = loaded.changes.into_iter().map(|(_, change)| change).collect();
+        changes.iter_mut().for_each(alter);
         let effects = self.apply(changes).await?;
         ensure!(!effects.is_empty(), "the samples hold definitions");
         Ok(())

@@ -68,7 +68,7 @@ impl Checker {
             agreements: Rules::without_approvals(),
         };
         let control = Control::open(Arc::clone(&log), options).await?;
-        control.take_epoch().await?;
+        control.take_epoch([7; 32]).await?;
         for changes in change_sets(definitions.to_vec()) {
             let change_id = ExchangeId::new().as_bytes().to_vec();
             let request = ApplyChangeSetRequest { change_id, changes, ..Default::default() };

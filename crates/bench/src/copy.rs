@@ -20,7 +20,7 @@ use ldop_control::{Control, Options, Rules};
 use ldop_exchange::{
     Config, Exchange,
     copy::CopyKey,
-    header::{self, Attributes, RecordMeta, Scope, dataset_topic},
+    header::{self, Attributes, Content, RecordMeta, Scope, dataset_topic},
     metrics::Metrics,
     writer::Node,
 };
@@ -189,7 +189,7 @@ async fn fill(folder: &Path, kind: &str, definitions: &[Change], count: usize) -
         agreements: Rules::without_approvals(),
     };
     let control = Control::open(Arc::clone(&log), options).await?;
-    control.take_epoch().await?;
+    control.take_epoch([7; 32]).await?;
     let is_wanted = |change: &&Change| !matches!(change.resource, Some(Resource::Dataset(_) | Resource::Agreement(_)));
     let own = own(kind).map(|resource| Change { resource: Some(resource) });
     for changes in change_sets(definitions.iter().filter(is_wanted).cloned().chain(own).collect()) {
@@ -209,7 +209,10 @@ async fn fill(folder: &Path, kind: &str, definitions: &[Change], count: usize) -
             let records: Vec<_> = numbers.iter().map(|n| record(*n)).collect();
             let scope = Scope::of(&system, Stage::Live, &name);
             let metas: Vec<_> = numbers.iter().map(|_| meta(scope)).collect();
-            let entries = metas.iter().zip(&records).map(|(meta, (key, value))| (meta, key.clone(), value.clone()));
+            let entries = metas
+                .iter()
+                .zip(&records)
+                .map(|(meta, (key, value))| (meta, key.clone(), Content::Value(value.clone())));
             appender.append(attributes.entries(entries))?.await?;
         }
     }
@@ -229,6 +232,8 @@ fn meta(scope: Scope) -> RecordMeta {
         schema_version: 1,
         dataset_version: 1,
         framed: false,
+        is_deletion: false,
+        is_sealed: false,
     }
 }
 

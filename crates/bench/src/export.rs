@@ -128,7 +128,7 @@ async fn export(client: &Client, dir: &Path, schema: &serde_json::Value) -> anyh
         match export.next().await? {
             Exported::Batch(batch) => tokio::task::block_in_place(|| {
                 for record in &batch.records {
-                    package.put(&record.payload, record.schema_version)?;
+                    package.put(&record.payload, record.schema_version, record.deletion)?;
                 }
                 package.reached(&batch.resume_token)
             })?,

@@ -49,7 +49,7 @@ pub async fn stream(
     let sending = tokio::spawn(async move {
         for record in &records[range] {
             let (payload, event_time) = (&record.payload[..], Some(record.event_time));
-            publisher.send(NewRecord { exchange_id: ExchangeId::new(), payload, event_time }).await?;
+            publisher.send(NewRecord { event_time, ..NewRecord::new(payload) }).await?;
         }
         anyhow::Ok(())
     });

@@ -343,6 +343,8 @@ pub struct DatasetDefinition {
     pub current_copy: Option<CurrentCopyDefinition>,
     /// Of [`LookUpSource::WORDS`], in the order they are tried; empty: all there are.
     pub look_up_sources: Vec<String>,
+    /// Whether record keys stand on the log as keyed hashes. Decided when the dataset is registered for the first time.
+    pub hashed_keys: bool,
 }
 
 impl Dataset {

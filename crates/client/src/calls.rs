@@ -54,6 +54,7 @@ impl Client {
                 exchange_id: Bytes::copy_from_slice(exchange_id.as_bytes()),
                 payload,
                 event_time: event_time.map(timestamp_to_wire),
+                deletion: false,
             }),
         };
         let response = self

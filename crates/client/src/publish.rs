@@ -80,13 +80,21 @@ pub struct NewRecord<'a> {
     pub payload: &'a [u8],
     /// When the fact the record states came about; `None`: when the hub receives it.
     pub event_time: Option<TimestampMs>,
+    /// What has the key is no more; the payload is that key, a JSON object with exactly the dataset's key fields.
+    pub is_deletion: bool,
 }
 
 impl<'a> NewRecord<'a> {
     /// A record with a new id and no time of its own.
     #[must_use]
     pub fn new(payload: &'a [u8]) -> Self {
-        Self { exchange_id: ExchangeId::new(), payload, event_time: None }
+        Self { exchange_id: ExchangeId::new(), payload, event_time: None, is_deletion: false }
+    }
+
+    /// Says that what has this key is no more: a JSON object with exactly the dataset's key fields.
+    #[must_use]
+    pub fn deletion(key: &'a [u8]) -> Self {
+        Self { is_deletion: true, ..Self::new(key) }
     }
 }
 

@@ -32,6 +32,8 @@ pub fn level_of_resources(resources: &[ResourceVersion]) -> u32 {
     let level = |changed: &ResourceVersion| match &changed.resource {
         // Whoever does not know of it would grant what is not approved, or is suspended.
         Some(Resource::AgreementStatus(_)) => 5,
+        // Whoever does not know of it would write keys in the clear, beside those that are hashed.
+        Some(Resource::Dataset(dataset)) if dataset.hashed_keys => 6,
         // Whoever does not know of it would lose it with the first snapshot, and answer no look-ups.
         Some(Resource::Dataset(dataset)) if dataset.current_copy.is_some() || !dataset.look_up_sources.is_empty() => 4,
         // Whoever does not know of it would write records without the frame, and take those with it for altered.

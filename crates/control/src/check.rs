@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use ldop_catalog::{Agency, Agreement, CurrentCopyDefinition, Dataset, System, life::State, state::Versioned};
 use ldop_contract::{
-    catalog::v1::AgreementTransition,
+    catalog::v1::{AgreementTransition, Dataset as WireDataset},
     control::v1::{
         Change, ChangeEffect, ChangeResult, ResourceVersion, change::Resource as Given, resource_version::Resource,
     },
@@ -19,8 +19,11 @@ use crate::{
     convert,
     life_cycle::{self, Occasion},
     schemas::{self, Problems},
-    state::ControlState,
+    state::{ControlState, Level},
 };
+
+/// Level of the control log from which on keys of new datasets with personal data are hashed.
+const HASHED_KEYS_LEVEL: u32 = 6;
 
 /// One thing wrong with a change set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,7 +237,10 @@ pub(crate) fn check(state: &ControlState, changes: &[Change], asked: &Asked<'_>)
             },
             Given::Dataset(given) => match Dataset::new(convert::dataset(given)) {
                 Ok(dataset) => {
-                    take!(checker, given, "dataset", given.id, state.stored.datasets.get(&given.id), Dataset);
+                    let known = state.stored.datasets.get(&given.id);
+                    // Of a new one it is decided below, when its schema is known.
+                    let given = &WireDataset { hashed_keys: known.is_some_and(|d| d.hashed_keys), ..given.clone() };
+                    take!(checker, given, "dataset", given.id, known, Dataset);
                     let versioned = Arc::new(Versioned { version: 0, value: dataset });
                     next.catalog.datasets.insert(versioned.value.name.clone(), Arc::clone(&versioned));
                     datasets.push((place, versioned));
@@ -289,6 +295,7 @@ pub(crate) fn check(state: &ControlState, changes: &[Change], asked: &Asked<'_>)
     checker.keys(&next, &datasets);
     checker.grants(&next, &agreements, dictionary_changed);
     checker.schemas_in_use(&next);
+    checker.hash_keys(&next);
     if checker.problems.is_empty() {
         return Ok(Checked { resources: checker.resources, results: checker.results });
     }
@@ -312,6 +319,20 @@ impl Checker<'_> {
 
     fn expected(&mut self, field: String, expected: &str) {
         self.problem(field, format!("cần: {expected}"), format!("expected {expected}"));
+    }
+
+    /// Decides of each new dataset whether the keys of its records are hashed on the log.
+    fn hash_keys(&mut self, next: &ControlState) {
+        if self.state.level < Level(HASHED_KEYS_LEVEL) {
+            return;
+        }
+        for changed in &mut self.resources {
+            if let Some(Resource::Dataset(dataset)) = &mut changed.resource
+                && dataset.version == 1
+            {
+                dataset.hashed_keys = next.is_personal(&dataset.schema);
+            }
+        }
     }
 
     /// Tells what whoever asks lacks to change this.

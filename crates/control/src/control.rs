@@ -90,6 +90,12 @@ pub enum ControlError {
         /// Cause.
         source: io::Error,
     },
+    /// What this node would write could not be read by others, nor what they wrote by it.
+    #[error(
+        "the node's secret (hub-secret) is not the one that the log was written with; nothing was started. Put the file of \
+         the other nodes, or of the backup, in its place"
+    )]
+    OtherSecret,
     /// The log took longer than the deadline.
     #[error("control log did not answer within {0:?}")]
     TimedOut(Duration),
@@ -294,15 +300,24 @@ impl Control {
         self.broken.borrow().clone()
     }
 
-    /// Takes the writing over: the epoch of this start of the node.
+    /// Takes the writing over: the epoch of this start of the node. `secret_fingerprint` tells the node's secret from others.
     ///
     /// # Errors
     ///
-    /// See [`ControlError`].
-    pub async fn take_epoch(&self) -> Result<u64, ControlError> {
+    /// [`ControlError::OtherSecret`]: nothing was written. See [`ControlError`].
+    pub async fn take_epoch(&self, secret_fingerprint: Hash) -> Result<u64, ControlError> {
         loop {
-            let epoch = self.state().epoch + 1;
-            let taken = EpochTaken { epoch, node_id: self.options.node_id.to_vec(), level: LEVEL };
+            let state = self.state();
+            if state.secret_fingerprint.is_some_and(|told| told != secret_fingerprint) {
+                return Err(ControlError::OtherSecret);
+            }
+            let epoch = state.epoch + 1;
+            let taken = EpochTaken {
+                epoch,
+                node_id: self.options.node_id.to_vec(),
+                level: LEVEL,
+                secret_fingerprint: secret_fingerprint.to_vec(),
+            };
             if self.extend(Kind::EpochTaken(taken)).await? {
                 return Ok(epoch);
             }
@@ -677,7 +692,9 @@ fn refuse_by_log(error: &ControlError) -> Refused {
     match error {
         ControlError::Log(LogError::Unknown { .. }) | ControlError::TimedOut(_) => Refused::of(Reason::OutcomeUnknown),
         ControlError::Log(_) | ControlError::Memory { .. } => Refused::of(Reason::LogUnavailable),
-        ControlError::Broken(_) | ControlError::Forgotten { .. } => Refused::of(Reason::Internal),
+        ControlError::Broken(_) | ControlError::Forgotten { .. } | ControlError::OtherSecret => {
+            Refused::of(Reason::Internal)
+        }
     }
 }
 

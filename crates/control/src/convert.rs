@@ -146,6 +146,7 @@ pub(crate) fn dataset(d: &catalog::Dataset) -> DatasetDefinition {
             max_age_seconds: copy.max_age_seconds,
         }),
         look_up_sources: d.look_up_sources.iter().map(|source| source_word(*source)).collect(),
+        hashed_keys: d.hashed_keys,
     }
 }
 

@@ -128,6 +128,7 @@ fn write_entries(out: &mut Writer<'_>, snapshot: &Snapshot) -> io::Result<()> {
         settings: Some(settings),
         contract: contract(),
         level: state.level.0,
+        secret_fingerprint: state.secret_fingerprint.map(Vec::from).unwrap_or_default(),
     }))?;
     for (hashes, offsets) in snapshot.history[1..].chunks(EVENTS).zip(snapshot.offsets.chunks(EVENTS)) {
         out.entry(Entry::Events(SnapshotEvents { hashes: hashes.concat(), offsets: offsets.to_vec() }))?;
@@ -297,6 +298,9 @@ impl Restored {
         self.state.hub_id = id(&head.hub_id)?;
         self.state.epoch = head.epoch;
         self.state.level = Level(head.level);
+        if !head.secret_fingerprint.is_empty() {
+            self.state.secret_fingerprint = Some(hash(&head.secret_fingerprint)?);
+        }
         self.state.writer = id(&head.writer)?;
         self.state.registry.put_settings(None, schemas::settings_of(&head.settings.clone().unwrap_or_default()));
         self.last_id = SchemaId(head.last_schema_id);

@@ -18,7 +18,7 @@ use ldop_schema_registry::{
     CompiledSchema, Registry, SchemaFinding,
     registry::{Reference, SchemaId, Use, Version, references},
 };
-use ldop_types::{AgreementId, DatasetName, Reason, Stage, SubjectName, TimestampMs};
+use ldop_types::{AgreementId, DatasetName, Reason, Sensitivity, Stage, SubjectName, TimestampMs};
 
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -165,6 +165,8 @@ pub struct ControlState {
     pub writer: [u8; 16],
     /// Level of events that may be written.
     pub level: Level,
+    /// What tells the secret of the nodes from others; none where no node has told it yet.
+    pub secret_fingerprint: Option<Hash>,
     /// Resources as stored.
     pub stored: Stored,
     /// Elements and code lists.
@@ -245,6 +247,10 @@ impl ControlState {
             Kind::EpochTaken(taken) => {
                 self.epoch = taken.epoch;
                 self.writer = taken.node_id.as_slice().try_into().map_err(|_| unknown("node id"))?;
+                if !taken.secret_fingerprint.is_empty() {
+                    let told = taken.secret_fingerprint.as_slice().try_into();
+                    self.secret_fingerprint = Some(told.map_err(|_| unknown("secret fingerprint"))?);
+                }
             }
             Kind::LevelRaised(raised) => self.level = self.level.max(Level(raised.level)),
             Kind::ChangeSetApplied(applied) => {
@@ -396,6 +402,16 @@ impl ControlState {
         versions.map(|version| LazySchema::new(Arc::clone(version), &self.registry, self.dictionary.clone()))
     }
 
+    /// Whether records of the schema may hold personal data: as any version of it has them, since the log keeps old records.
+    #[must_use]
+    pub fn is_personal(&self, schema: &str) -> bool {
+        self.every_version(schema).any(|version| {
+            // One that does not compile may hold anything.
+            let compiled = version.get();
+            compiled.map_or(true, |schema| schema.finder(|bound| bound.sensitivity() != Sensitivity::None).is_some())
+        })
+    }
+
     /// A dataset with its version.
     #[must_use]
     pub fn dataset(&self, name: &DatasetName) -> Option<&Arc<Versioned<Dataset>>> {
@@ -435,6 +451,7 @@ impl ControlState {
         part(&self.hub_id);
         part(&self.epoch.to_be_bytes());
         part(&self.writer);
+        self.secret_fingerprint.iter().for_each(|told| part(told));
         let stored = &self.stored;
         stored.elements.values().for_each(|r| part(&r.encode_to_vec()));
         stored.code_lists.values().for_each(|r| part(&r.encode_to_vec()));

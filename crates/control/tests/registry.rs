@@ -11,7 +11,7 @@ use ldop_contract::{
     exchange::v1::Stage as WireStage,
     registry::v1::{self as wire, SchemaAction},
 };
-use ldop_control::{Control, ControlError, ControlState, Level, Options, Refused, Rules};
+use ldop_control::{Control, ControlError, ControlState, Level, Options, Refused, Rules, chain::LEVEL};
 use ldop_log::{
     MessageLog, NewEntry, Partition, TopicName, TopicSpec,
     embedded::{self, EmbeddedLog},
@@ -614,10 +614,10 @@ async fn a_log_of_level_1_replays_to_the_same_state_for_ever() {
     let framed = || vec![dataset(WireFormat::Confluent.into())];
     assert_eq!(refusal(apply(&control, AN, framed()).await), Reason::LevelNotRaised);
     assert_eq!(refusal(control.raise_level(AN).await), Reason::Fenced, "who does not write does not raise");
-    control.take_epoch().await.expect("taken");
-    assert_eq!(control.raise_level(AN).await.ok(), Some(Level(5)));
+    control.take_epoch([7; 32]).await.expect("taken");
+    assert_eq!(control.raise_level(AN).await.ok(), Some(Level(LEVEL)));
     let head = control.state().head;
-    assert_eq!(control.raise_level(AN).await.ok(), Some(Level(5)));
+    assert_eq!(control.raise_level(AN).await.ok(), Some(Level(LEVEL)));
     assert_eq!(control.state().head, head, "once");
     apply(&control, AN, framed()).await.expect("applied");
     // And it goes on from there.
@@ -653,7 +653,7 @@ async fn of_two_engineers_one_wins_and_the_other_is_told_what_changed() {
         changes: vec![Change { resource: Some(Resource::Schema(schema)) }],
         ..Default::default()
     };
-    control.take_epoch().await.expect("a start of the hub changes no definition");
+    control.take_epoch([7; 32]).await.expect("a start of the hub changes no definition");
     let (an, binh) = tokio::join!(
         control.apply(AN, request(schema("a", 20), &seen)),
         control.apply(BINH, request(schema("a", 30), &seen)),
@@ -666,4 +666,71 @@ async fn of_two_engineers_one_wins_and_the_other_is_told_what_changed() {
     assert_eq!(control.state().version_of("schema", "a"), 2);
     let stray = control.apply(AN, request(schema("a", 40), &[7; 32])).await.expect_err("no head of this hub");
     assert_eq!((stray.reason, stray.problems[0].field.as_str()), (Reason::StateMoved, "based_on"));
+}
+
+/// The element of every schema here, as one that is personal data or is none.
+fn element_that_is(sensitivity: wire::Sensitivity) -> Resource {
+    match element() {
+        Resource::Element(element) => Resource::Element(wire::Element { sensitivity: sensitivity.into(), ..element }),
+        other => other,
+    }
+}
+
+#[tokio::test]
+async fn whether_keys_are_hashed_is_decided_once_when_a_dataset_is_registered() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = open(dir.path()).await;
+    let hashed = |control: &Control, id: &str| control.state().stored.datasets[id].hashed_keys;
+    let named = |id: &str| match dataset(WireFormat::Unspecified.into()) {
+        // What callers say about it does not count.
+        Resource::Dataset(dataset) => {
+            Resource::Dataset(Dataset { id: id.into(), hashed_keys: id == "public", ..dataset })
+        }
+        other => other,
+    };
+    let world = keyed_world().into_iter().chain([named("public")]).collect();
+    apply(&control, AN, world).await.expect("applied");
+    assert!(!hashed(&control, "public"));
+    apply(&control, AN, vec![element_that_is(wire::Sensitivity::BasicPersonal), named("personal")])
+        .await
+        .expect("applied");
+    assert!(hashed(&control, "personal"));
+    assert!(!hashed(&control, "public"), "its records stand there with their keys");
+    let again = apply(&control, AN, vec![named("public"), named("personal")]).await.expect("applied");
+    assert!(again.results.iter().all(|result| result.effect() == ChangeEffect::Unchanged));
+    apply(&control, AN, vec![element_that_is(wire::Sensitivity::None)]).await.expect("applied");
+    let renamed = |id: &str| match named(id) {
+        Resource::Dataset(dataset) => Resource::Dataset(Dataset { name_en: "Other".into(), ..dataset }),
+        other => other,
+    };
+    apply(&control, AN, vec![renamed("public"), renamed("personal")]).await.expect("applied");
+    assert_eq!((hashed(&control, "public"), hashed(&control, "personal")), (false, true), "for ever");
+    let levels: Vec<_> =
+        control.events(2).await.expect("events").into_iter().map(|(event, _)| event.minimum_level).collect();
+    assert_eq!(levels, [2, 6, 2, 6], "only an event that holds it asks for the level that knows it");
+    let digest = control.state().digest();
+    drop(control);
+    assert_eq!(open(dir.path()).await.state().digest(), digest);
+}
+
+#[tokio::test]
+async fn a_log_that_was_not_raised_hashes_no_keys() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = replayed(dir.path(), "level-1.events").await;
+    let world = keyed_world().into_iter().skip(1).chain([element_that_is(wire::Sensitivity::BasicPersonal)]);
+    apply(&control, AN, world.chain([dataset(0)]).collect()).await.expect("applied");
+    assert!(!control.state().stored.datasets["d"].hashed_keys, "an older release may still write there");
+}
+
+#[tokio::test]
+async fn a_node_with_another_secret_takes_nothing_over() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = open(dir.path()).await;
+    control.take_epoch([7; 32]).await.expect("the first tells its own");
+    drop(control);
+    let control = open(dir.path()).await;
+    let head = control.state().head;
+    assert!(matches!(control.take_epoch([8; 32]).await, Err(ControlError::OtherSecret)));
+    assert_eq!(control.state().head, head);
+    control.take_epoch([7; 32]).await.expect("the same");
 }

@@ -336,6 +336,7 @@ pub(crate) fn dataset(table: Table<'_>) -> Entry<DatasetDefinition> {
         partitions: reader.number32("partitions").unwrap_or_default(),
         retention_seconds: reader.number("retention_seconds", u64::MAX).unwrap_or_default(),
         wire_format: reader.word("wire_format", WireFormat::WORDS).unwrap_or_default(),
+        hashed_keys: false,
         current_copy: current_copy(&mut reader),
         look_up_sources: reader.words("look_up_sources", LookUpSource::WORDS),
     };

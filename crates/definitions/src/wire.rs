@@ -198,6 +198,7 @@ fn dataset(d: &DatasetDefinition) -> catalog::Dataset {
             catalog::CurrentCopy { secondary_keys, max_age_seconds: copy.max_age_seconds }
         }),
         look_up_sources: d.look_up_sources.iter().filter_map(|word| source_to_wire(word)).map(Into::into).collect(),
+        hashed_keys: d.hashed_keys,
     }
 }
 

@@ -21,6 +21,7 @@ use tracing::warn;
 
 use crate::{
     Exchange,
+    cipher::Cipher,
     header::{self, Reign},
 };
 
@@ -68,6 +69,7 @@ pub struct CodeCount<'a> {
 
 /// A dataset bound to the list, in a stage.
 struct Source {
+    cipher: Arc<Cipher>,
     dataset: DatasetName,
     stage: Stage,
     finder: Finder,
@@ -120,7 +122,9 @@ impl Counting {
             for stage in [Stage::Testing, Stage::Live] {
                 let Some(schema) = state.schema(dataset.value.schema.as_str(), stage) else { continue };
                 let finder = schema.get()?.finder(|element| element.code_list() == Some(&question.code_list));
+                let cipher = exchange.shared.ciphers.of(&header::dataset_topic(stage, name));
                 sources.extend(finder.map(|finder| Source {
+                    cipher,
                     dataset: name.clone(),
                     stage,
                     finder,
@@ -261,8 +265,9 @@ impl Source {
         parser: &mut Parser,
     ) -> Result<(), Reason> {
         let Ok(stamp) = header::stamp(entry) else { return Ok(()) };
-        let (Some(meta), Some(value)) = (part.reign.admits(&stamp), entry.value.as_ref()) else { return Ok(()) };
-        let document = meta.payload(value).and_then(|payload| parser.parse(payload).ok());
+        let Some(meta) = part.reign.admits(&stamp).filter(|meta| !meta.is_deletion) else { return Ok(()) };
+        let mut room = Vec::new();
+        let document = self.cipher.text(meta, entry, &mut room).and_then(|payload| parser.parse(payload).ok());
         let Some(document) = document else {
             tracing::error!(partition = %part.partition, offset = entry.offset, "accepted record is no JSON any more");
             return Err(Reason::RecordAltered);

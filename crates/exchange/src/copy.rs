@@ -46,7 +46,7 @@ use bytes::Bytes;
 use ldop_control::{Control, ControlState};
 use ldop_log::{LogError, Offset, Partition, TopicName};
 use ldop_schema_registry::document::KEY_SEPARATOR;
-use ldop_types::{DatasetName, ExchangeId, Sensitivity, Stage, TimestampMs};
+use ldop_types::{DatasetName, ExchangeId, Stage, TimestampMs};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -227,6 +227,8 @@ struct Plan {
     /// Fields of each secondary key.
     secondary: Vec<Vec<String>>,
     is_encrypted: bool,
+    /// Whether record keys stand hashed on the log.
+    hashed_keys: bool,
     identity: Identity,
 }
 
@@ -327,6 +329,15 @@ impl Copies {
         let key = (stage, dataset.clone());
         let Some(copy) = self.held.lock().get(&key).map(|held| Arc::clone(&held.copy)) else {
             return Err(if self.keyless.lock().contains(&key) { NoAnswer::NoKey } else { NoAnswer::NoCopy });
+        };
+        let hashed;
+        let ask = match ask {
+            Ask::Keys(keys) if copy.plan.hashed_keys && keys.len() <= MOST_KEYS => {
+                let cipher = self.shared.ciphers.of(&copy.plan.topic);
+                hashed = Ask::Keys(keys.iter().map(|key| Bytes::copy_from_slice(&cipher.hash(key))).collect());
+                &hashed
+            }
+            ask => ask,
         };
         loop {
             let store = copy.store.load_full().ok_or(NoAnswer::NotReady)?;
@@ -470,7 +481,7 @@ impl Copies {
         for (name, dataset) in &state.catalog.datasets {
             let definition = &dataset.value.definition;
             let Some(copy) = &definition.current_copy else { continue };
-            let is_encrypted = is_personal(state, dataset.value.schema.as_str());
+            let is_encrypted = state.is_personal(dataset.value.schema.as_str());
             for stage in [Stage::Testing, Stage::Live] {
                 let key = (stage, name.clone());
                 let secret = self.key.as_ref().filter(|_| is_encrypted);
@@ -495,6 +506,7 @@ impl Copies {
                     partitions: definition.partitions,
                     secondary: copy.secondary_keys.clone(),
                     is_encrypted,
+                    hashed_keys: definition.hashed_keys,
                     identity,
                 };
                 wanted.insert(key, plan);
@@ -518,16 +530,6 @@ impl Copies {
             }
         }
     }
-}
-
-/// Whether records of the schema may hold personal data: as any version of it has them, since the log keeps old records.
-fn is_personal(state: &ControlState, schema: &str) -> bool {
-    state.every_version(schema).any(|version| {
-        // One that does not compile may hold anything.
-        version
-            .get()
-            .map_or(true, |compiled| compiled.finder(|element| element.sensitivity() != Sensitivity::None).is_some())
-    })
 }
 
 /// Files of a copy in a folder that are whole, with their numbers.

@@ -42,6 +42,8 @@ pub struct Delivered {
     pub accepted_time: TimestampMs,
     /// Schema version it was checked against.
     pub schema_version: u32,
+    /// What has this key is no more; the payload holds granted key fields only.
+    pub is_deletion: bool,
 }
 
 impl std::fmt::Debug for Delivered {
@@ -177,6 +179,8 @@ impl Exit {
         let mut projected = Vec::with_capacity(BATCH_BYTES / 4);
         let mut cuts = Vec::with_capacity(records.capacity());
         let mut next = lane.buffer_next;
+        let cipher = self.exchange.shared.ciphers.of(&lane.partition.topic);
+        let mut opened = Vec::new();
         while let Some(entry) = lane.buffer.front() {
             if records.len() >= room.records || bytes >= room.bytes {
                 next = entry.offset;
@@ -188,10 +192,9 @@ impl Exit {
                 continue;
             };
             let Some(meta) = lane.reign.admits(&stamp).copied() else { continue };
-            let Some(value) = entry.value.as_ref() else { continue };
             let from = projected.len();
-            let Some(payload) = meta.payload(value) else {
-                tracing::error!(partition = %lane.partition, offset = entry.offset, "record without the frame it should stand behind");
+            let Some(payload) = cipher.text(&meta, &entry, &mut opened) else {
+                tracing::error!(partition = %lane.partition, offset = entry.offset, "record was altered, or encrypted under another secret");
                 return Err(Reason::RecordAltered);
             };
             if !self.show(payload, &mut projected)? {
@@ -207,6 +210,7 @@ impl Exit {
                 event_time: meta.event_time,
                 accepted_time: meta.accepted_time,
                 schema_version: meta.schema_version,
+                is_deletion: meta.is_deletion,
             });
         }
         let projected = Bytes::from(projected);

@@ -9,6 +9,10 @@ use sha2::{Digest, Sha256};
 
 use crate::frame;
 
+/// Flag of deletions.
+const DELETION: u32 = 2;
+/// Flag of records that are encrypted.
+const SEALED: u32 = 4;
 /// Flag of records that stand behind a frame.
 const FRAMED: u32 = 8;
 /// Name of the packed header.
@@ -74,10 +78,15 @@ pub struct RecordMeta {
     pub dataset_version: u32,
     /// Whether a [frame] stands before the payload.
     pub framed: bool,
+    /// Whether it says that what has its key is no more; its entry has no value.
+    pub is_deletion: bool,
+    /// Whether the payload, or of a deletion the key, is [encrypted](crate::cipher).
+    pub is_sealed: bool,
 }
 
 impl RecordMeta {
-    /// The payload within the value of the record's entry; none where the frame that should stand before it does not.
+    /// The payload within the value of the record's entry, encrypted if it is; none where the frame that should stand before
+    /// it does not.
     #[must_use]
     pub fn payload<'a>(&self, value: &'a [u8]) -> Option<&'a [u8]> {
         if self.framed { frame::behind(value) } else { Some(value) }
@@ -103,6 +112,15 @@ pub enum Stamp {
 #[error("entry carries no readable ldop header: {0}")]
 pub struct StampError(&'static str);
 
+/// What a record says, as it stands on the log.
+#[derive(Clone)]
+pub enum Content {
+    /// The value of its entry: the payload, behind its frame if it has one, or encrypted.
+    Value(Bytes),
+    /// The key of a deletion, a JSON object, or that encrypted. It stands in the header.
+    Deletion(Bytes),
+}
+
 /// Static headers of one provider's records, made once for a publish session.
 #[derive(Debug, Clone)]
 pub struct Attributes {
@@ -120,21 +138,28 @@ impl Attributes {
         }
     }
 
-    /// The entries to append for some records, each with its key and value. One allocation holds the headers that are the
-    /// records' own.
-    pub fn entries<'a>(&self, records: impl ExactSizeIterator<Item = (&'a RecordMeta, Bytes, Bytes)>) -> Vec<NewEntry> {
+    /// The entries to append for some records, each with its key and what it says. One allocation holds the headers that are
+    /// the records' own.
+    pub fn entries<'a>(
+        &self,
+        records: impl ExactSizeIterator<Item = (&'a RecordMeta, Bytes, Content)>,
+    ) -> Vec<NewEntry> {
         let mut own = Vec::with_capacity(records.len() * (UUID_TEXT + RECORD_HEADER_ROOM));
         let mut ends = Vec::with_capacity(records.len());
         let mut entries = Vec::with_capacity(records.len());
-        for (meta, key, value) in records {
+        for (meta, key, content) in records {
             let start = own.len();
             own.resize(start + UUID_TEXT, 0);
             meta.exchange_id.write_text((&mut own[start..]).try_into().expect("a UUID's text has this length"));
-            encode_record_header(meta, &mut own);
+            let (value, deleted) = match content {
+                Content::Value(value) => (Some(value), Bytes::new()),
+                Content::Deletion(key) => (None, key),
+            };
+            encode_record_header(meta, &deleted, &mut own);
             ends.push(own.len());
             entries.push(NewEntry {
                 key: Some(key),
-                value: Some(value),
+                value,
                 headers: Vec::with_capacity(5),
                 timestamp: meta.accepted_time,
             });
@@ -156,8 +181,8 @@ impl Attributes {
 
     /// The entry to append for one record.
     #[must_use]
-    pub fn entry(&self, meta: &RecordMeta, key: Bytes, value: Bytes) -> NewEntry {
-        let mut entries = self.entries(std::iter::once((meta, key, value)));
+    pub fn entry(&self, meta: &RecordMeta, key: Bytes, content: Content) -> NewEntry {
+        let mut entries = self.entries(std::iter::once((meta, key, content)));
         entries.pop().expect("an entry for each record")
     }
 }
@@ -169,7 +194,7 @@ const RECORD_HEADER_ROOM: usize = 108;
 
 /// Writes what `RecordHeader { kind: RECORD, .. }.encode` would, without making its byte field first; a test holds the
 /// two together.
-fn encode_record_header(meta: &RecordMeta, out: &mut Vec<u8>) {
+fn encode_record_header(meta: &RecordMeta, deleted_key: &[u8], out: &mut Vec<u8>) {
     use prost::encoding::{WireType, encode_key, encode_varint};
     let number = |tag: u32, value: u64, out: &mut Vec<u8>| {
         if value != 0 {
@@ -190,7 +215,14 @@ fn encode_record_header(meta: &RecordMeta, out: &mut Vec<u8>) {
         encode_key(8, WireType::SixtyFourBit, out);
         out.extend_from_slice(&meta.scope.0.to_le_bytes());
     }
-    number(9, if meta.framed { FRAMED.into() } else { 0 }, out);
+    let flag = |is_set: bool, flag: u32| if is_set { u64::from(flag) } else { 0 };
+    let flags = flag(meta.is_deletion, DELETION) | flag(meta.is_sealed, SEALED) | flag(meta.framed, FRAMED);
+    number(9, flags, out);
+    if !deleted_key.is_empty() {
+        encode_key(11, WireType::LengthDelimited, out);
+        encode_varint(deleted_key.len() as u64, out);
+        out.extend_from_slice(deleted_key);
+    }
 }
 
 /// The entry with which a writer takes a partition over. It has no value: deserializers of other programs pass an entry
@@ -231,6 +263,8 @@ pub fn stamp(entry: &Entry) -> Result<Stamp, StampError> {
             schema_version: header.schema_version,
             dataset_version: header.dataset_version,
             framed: header.flags & FRAMED != 0,
+            is_deletion: header.flags & DELETION != 0,
+            is_sealed: header.flags & SEALED != 0,
         })),
         RecordKind::EpochMarker => Ok(Stamp::Marker {
             epoch: header.epoch,
@@ -238,6 +272,13 @@ pub fn stamp(entry: &Entry) -> Result<Stamp, StampError> {
         }),
         RecordKind::Unspecified => Err(StampError("kind of a newer release")),
     }
+}
+
+/// The key that a deletion names, encrypted if it is; none where the entry names none.
+#[must_use]
+pub fn deleted_key(entry: &Entry) -> Option<Bytes> {
+    let header = RecordHeader::decode(entry.header(LDOP_HEADER)?.clone()).ok()?;
+    (!header.deleted_key.is_empty()).then_some(header.deleted_key)
 }
 
 fn exchange_id(entry: &Entry) -> Option<ExchangeId> {
@@ -330,7 +371,8 @@ mod tests {
 
     #[test]
     fn a_header_is_written_as_prost_writes_it() {
-        for (event_time, framed) in [(0, false), (-5, true), (1_700_000_000_000, false)] {
+        let flagged = [(0, 0, &b""[..]), (-5, 8, b""), (1_700_000_000_000, 4, b""), (1, 2, b"{}"), (1, 6, b"sealed")];
+        for (event_time, flags, deleted_key) in flagged {
             let meta = RecordMeta {
                 epoch: 65_537,
                 exchange_id: ExchangeId::new(),
@@ -340,7 +382,9 @@ mod tests {
                 accepted_time: TimestampMs::now(),
                 schema_version: 3,
                 dataset_version: 4,
-                framed,
+                framed: flags & 8 != 0,
+                is_deletion: flags & 2 != 0,
+                is_sealed: flags & 4 != 0,
             };
             let header = RecordHeader {
                 kind: RecordKind::Record.into(),
@@ -351,20 +395,27 @@ mod tests {
                 schema_version: meta.schema_version,
                 dataset_version: meta.dataset_version,
                 scope: meta.scope.0,
-                flags: if framed { 8 } else { 0 },
+                flags,
                 writer: Bytes::new(),
+                deleted_key: Bytes::from_static(deleted_key),
             };
             let mut written = Vec::new();
-            encode_record_header(&meta, &mut written);
+            encode_record_header(&meta, deleted_key, &mut written);
             assert_eq!(written, header.encode_to_vec());
             assert!(written.len() <= RECORD_HEADER_ROOM);
 
             let system = SystemId::parse("a/b").expect("id");
             let attributes = Attributes::new(&system, Stage::Live, &DatasetName::parse("d").expect("name"));
-            let entry = attributes.entry(&meta, Bytes::from_static(b"k"), Bytes::from_static(b"{}"));
+            let content = match deleted_key {
+                b"" => Content::Value(Bytes::from_static(b"{}")),
+                key => Content::Deletion(Bytes::from_static(key)),
+            };
+            let entry = attributes.entry(&meta, Bytes::from_static(b"k"), content);
             let headers = entry.headers.into_iter().map(|(name, value)| (Arc::from(name), value)).collect();
             let read = Entry { offset: 0, key: entry.key, value: entry.value, headers, timestamp: entry.timestamp };
             assert_eq!(stamp(&read), Ok(Stamp::Record(meta)));
+            assert_eq!(deleted_key, super::deleted_key(&read).unwrap_or_default());
+            assert_eq!(read.value.is_none(), meta.is_deletion);
             assert_eq!(read.header("ce_id").map(|id| id.to_vec()), Some(meta.exchange_id.to_string().into_bytes()));
         }
     }
@@ -382,6 +433,8 @@ mod tests {
                 schema_version: 1,
                 dataset_version: 1,
                 framed: false,
+                is_deletion: false,
+                is_sealed: false,
             })
         };
         let marker = |epoch| Stamp::Marker { epoch, writer: [0; 16] };

@@ -3,6 +3,7 @@
 //! Reading order:
 //! - [`header`]: what travels beside a record; commitments; which entries count ([`header::Reign`]).
 //! - [`frame`]: the Confluent wire format, for datasets that use it.
+//! - [`cipher`]: how personal data stands on the log: encrypted, its keys hashed.
 //! - [`index`]: which exchange ids are taken; derived, rebuilt from the log.
 //! - [`writer`]: the one writer of a topic's partitions, fenced in band by epoch markers.
 //! - [`publish`]: admission, from bytes to verdicts.
@@ -20,6 +21,7 @@
 //! It stands on the `MessageLog` port, the control state and the compiled schemas; it knows no tonic and no rdkafka.
 //! A record is *accepted* once the log has acknowledged it, and only then does anyone hear so.
 
+pub mod cipher;
 pub mod clock;
 pub mod codes;
 pub mod copy;
@@ -41,7 +43,7 @@ pub mod writer;
 use std::{
     collections::HashMap,
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -50,15 +52,16 @@ use std::{
 };
 
 use ldop_catalog::{Dataset, state::Versioned};
-use ldop_control::{Control, ControlState, LazySchema};
+use ldop_control::{Control, ControlState, LazySchema, Level};
 use ldop_log::{Cleanup, LogError, MessageLog, Partition, TopicSpec};
-use ldop_types::{DatasetName, Reason, Stage, SystemId, TimestampMs};
+use ldop_types::{DatasetName, Reason, SchemaName, Stage, SystemId, TimestampMs};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
+    cipher::Ciphers,
     clock::Clock,
     copy::{Copies, CopyKey},
     cursors::{Cursors, SubscriptionId},
@@ -70,6 +73,9 @@ use crate::{
     subscribe::Start,
     writer::{Node, Shared, TopicWriter},
 };
+
+/// Level of the control log from which on personal data is encrypted on the log.
+const ENCRYPTION_LEVEL: u32 = 6;
 
 /// Settings of the exchange.
 #[derive(Debug, Clone)]
@@ -121,6 +127,23 @@ pub enum OpenError {
     },
 }
 
+/// The secret of the node whose data folder this is; made where there is none.
+///
+/// # Errors
+///
+/// [`OpenError::Secret`].
+pub fn secret_of(data_dir: &Path) -> Result<Secret, OpenError> {
+    let path = data_dir.join(secret::FILE);
+    Secret::open(&path).map_err(|source| OpenError::Secret { path: path.display().to_string(), source })
+}
+
+/// Which schemas may hold personal data, as of an event of the control log.
+#[derive(Default)]
+struct Personal {
+    sequence: u64,
+    schemas: HashMap<SchemaName, bool>,
+}
+
 /// The exchange of one node.
 pub struct Exchange {
     /// Control state and log.
@@ -140,6 +163,7 @@ pub struct Exchange {
     secret: Secret,
     writers: Mutex<HashMap<(Stage, DatasetName), Arc<TopicWriter>>>,
     open: Mutex<HashMap<SubscriptionId, CancellationToken>>,
+    personal: Mutex<Personal>,
     /// Held by exports that read current copies.
     exporting: Arc<Semaphore>,
     /// Held while codes are counted: one count at a time.
@@ -167,9 +191,7 @@ impl Exchange {
         if config.rebuild_index && dir.exists() {
             std::fs::remove_dir_all(&dir).map_err(failed)?;
         }
-        let path = config.data_dir.join(secret::FILE);
-        let secret =
-            Secret::open(&path).map_err(|source| OpenError::Secret { path: path.display().to_string(), source })?;
+        let secret = secret_of(&config.data_dir)?;
         let index = Index::open(dir.clone(), control.state().hub_id, config.idempotency_window).map_err(failed)?;
         let index = Arc::new(index);
         let deadline = config.append_deadline;
@@ -181,6 +203,7 @@ impl Exchange {
         let shared = Arc::new(Shared {
             log: Arc::clone(&log),
             index: Arc::clone(&index),
+            ciphers: Ciphers::new(secret.clone()),
             node,
             deadline,
             window: config.idempotency_window,
@@ -210,6 +233,7 @@ impl Exchange {
             secret,
             writers: Mutex::new(HashMap::new()),
             open: Mutex::new(HashMap::new()),
+            personal: Mutex::default(),
             exporting: Arc::new(Semaphore::new(transfer::MOST_READERS)),
             counting: Arc::new(Semaphore::new(1)),
             tasks: TaskTracker::new(),
@@ -367,6 +391,21 @@ impl Exchange {
         let writer = Arc::new(TopicWriter::new(Arc::clone(&self.shared), spec));
         writers.insert(key, Arc::clone(&writer));
         Ok(writer)
+    }
+
+    /// Whether payloads of the dataset are encrypted on the log: where records may hold personal data, once every program that
+    /// follows the log reads what is encrypted.
+    fn encrypts(&self, state: &ControlState, dataset: &Dataset) -> bool {
+        if dataset.definition.hashed_keys || state.level < Level(ENCRYPTION_LEVEL) {
+            return dataset.definition.hashed_keys;
+        }
+        // Finding it out compiles every version.
+        let mut known = self.personal.lock();
+        if known.sequence != state.head.sequence {
+            *known = Personal { sequence: state.head.sequence, schemas: HashMap::new() };
+        }
+        let schema = &dataset.schema;
+        *known.schemas.entry(schema.clone()).or_insert_with(|| state.is_personal(schema.as_str()))
     }
 
     fn known_system(&self, state: &ControlState, system: &SystemId) -> Result<(), Reason> {

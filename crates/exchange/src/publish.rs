@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use ldop_catalog::{Dataset, WireFormat, state::Versioned};
 use ldop_contract::control::v1::{BrokenRule, RecordRefused, exchange_event::Kind};
-use ldop_log::{LogError, Offset, Partition};
+use ldop_log::{Entry, LogError, Offset, Partition};
 use ldop_schema_registry::{CompiledSchema, Limits, Outcome, Parser};
 use ldop_types::{DatasetName, ExchangeId, Finding, Reason, Rule, Stage, SystemId, Text, TimestampMs};
 use prometheus::IntCounter;
@@ -23,8 +23,9 @@ use tracing::warn;
 
 use crate::{
     Exchange,
+    cipher::Cipher,
     frame::{self, Frame, Framing},
-    header::{self, Attributes, Commitment, RecordMeta, Salt, Scope, Stamp, partition_of},
+    header::{self, Attributes, Commitment, Content, RecordMeta, Salt, Scope, Stamp, partition_of},
     index::{Index, Key, Place, Reserved, Settled},
     writer::{Batch, Outgoing, Submitted, TopicWriter},
 };
@@ -53,6 +54,8 @@ pub struct Incoming {
     pub payload: Bytes,
     /// When the stated fact came about; `None`: now.
     pub event_time: Result<Option<TimestampMs>, NoSuchTime>,
+    /// Whether what has the key is no more; the payload is that key, a JSON object with the dataset's key fields.
+    pub is_deletion: bool,
 }
 
 /// The record names an event time that no calendar has.
@@ -116,6 +119,9 @@ struct Plan {
     schema: Arc<CompiledSchema>,
     /// Of a dataset of the Confluent wire format.
     framing: Option<Framing>,
+    cipher: Arc<Cipher>,
+    /// Whether payloads are encrypted.
+    encrypts: bool,
     writer: Arc<TopicWriter>,
 }
 
@@ -152,8 +158,8 @@ enum Checked {
 /// A payload that may go on the log.
 struct Fit {
     lane: usize,
-    /// Where its key stands in the keys of the batch.
-    record_key: Range<usize>,
+    /// Where its key on the log stands in the keys of the batch.
+    log_key: Range<usize>,
     warnings: Vec<Finding>,
 }
 
@@ -196,15 +202,20 @@ enum Slot {
     /// Someone else's record with the same id is on its way; to be compared.
     Attached {
         outcome: oneshot::Receiver<Settled>,
-        key: Key,
-        payload: Bytes,
+        repeat: Repeat,
     },
     /// Accepted before; to be compared.
     Taken {
-        key: Key,
         place: Place,
-        payload: Bytes,
+        repeat: Repeat,
     },
+}
+
+/// A record with an id that was there before.
+struct Repeat {
+    key: Key,
+    payload: Bytes,
+    is_deletion: bool,
 }
 
 /// Verdicts to come for one batch.
@@ -285,7 +296,7 @@ impl Publisher {
         let now = self.exchange.now();
         let admitted = records.into_iter().zip(checked);
         let slots =
-            admitted.map(|(record, found)| self.admit(record, found, now, &mut reserved, &mut events)).collect();
+            admitted.map(|(record, found)| self.admit(record, found, now, &keys, &mut reserved, &mut events)).collect();
 
         let topic = TopicOf {
             system: self.system.clone(),
@@ -360,22 +371,32 @@ impl Publisher {
         };
         let behind;
         let (frame, payload) = match &self.plan.framing {
-            Some(_) => {
+            // The key of a deletion has no frame.
+            Some(_) if !record.is_deletion => {
                 let (frame, payload) = frame::split(record.payload.clone());
                 behind = payload;
                 (frame, &behind)
             }
-            None => (Frame::None, &record.payload),
+            _ => (Frame::None, &record.payload),
         };
         if payload.len() > self.exchange.config.record_bytes {
             return unfit(Reason::RecordTooLarge);
         }
         let event_time = event_time.unwrap_or(now);
-        let payload = self.check(&frame, payload, event_time).map(|warnings| {
+        let checked = if record.is_deletion {
+            self.check_deletion(payload).map(|()| Vec::new())
+        } else {
+            self.check(&frame, payload, event_time)
+        };
+        let payload = checked.map(|warnings| {
             let start = keys.len();
-            keys.extend_from_slice(&self.record_key);
-            let lane = partition_of(&self.record_key, self.plan.writer.partitions()) as usize;
-            Fit { lane, record_key: start..keys.len(), warnings }
+            if self.plan.dataset.value.definition.hashed_keys {
+                keys.extend_from_slice(&self.plan.cipher.hash(&self.record_key));
+            } else {
+                keys.extend_from_slice(&self.record_key);
+            }
+            let lane = partition_of(&keys[start..], self.plan.writer.partitions()) as usize;
+            Fit { lane, log_key: start..keys.len(), warnings }
         });
         Checked::Read { id, event_time, payload }
     }
@@ -387,6 +408,7 @@ impl Publisher {
         record: Incoming,
         checked: Checked,
         now: TimestampMs,
+        keys: &[u8],
         lanes: &mut Lanes,
         events: &mut Vec<Refused>,
     ) -> Slot {
@@ -394,20 +416,23 @@ impl Publisher {
             Checked::Unfit { id, reason } => return self.refuse(id, None, Refusal::of(reason), events),
             Checked::Read { id, event_time, payload } => (id, event_time, payload),
         };
+        let is_deletion = record.is_deletion;
         let payload = match &self.plan.framing {
-            Some(_) => frame::split(record.payload).1,
-            None => record.payload,
+            Some(_) if !is_deletion => frame::split(record.payload).1,
+            _ => record.payload,
         };
         let key = Key { id, scope: self.scope };
         match self.exchange.index.reserve(key) {
             Reserved::New => {}
-            Reserved::Taken(place) => return Slot::Taken { key, place, payload },
-            Reserved::Pending(outcome) => return Slot::Attached { outcome, key, payload },
+            Reserved::Taken(place) => return Slot::Taken { place, repeat: Repeat { key, payload, is_deletion } },
+            Reserved::Pending(outcome) => {
+                return Slot::Attached { outcome, repeat: Repeat { key, payload, is_deletion } };
+            }
         }
         let salt: Salt = rand::random();
         let commitment = header::commit(&salt, &payload);
         match found {
-            Ok(Fit { lane, record_key, warnings }) => {
+            Ok(Fit { lane, log_key, warnings }) => {
                 let meta = RecordMeta {
                     epoch: 0,
                     exchange_id: id,
@@ -417,14 +442,19 @@ impl Publisher {
                     accepted_time: now,
                     schema_version: self.plan.schema_version,
                     dataset_version: self.plan.dataset.version,
-                    framed: self.plan.framing.is_some(),
+                    // Nobody but the hub reads what is encrypted.
+                    framed: self.plan.framing.is_some() && !self.plan.encrypts && !is_deletion,
+                    is_deletion,
+                    is_sealed: self.plan.encrypts,
                 };
                 let bytes = payload.len();
                 let value = match &self.plan.framing {
-                    Some(framing) => framing.value(&payload),
-                    None => payload,
+                    _ if meta.is_sealed => self.plan.cipher.seal(&meta, &keys[log_key.clone()], &payload),
+                    Some(framing) if meta.framed => framing.value(&payload),
+                    _ => payload,
                 };
-                let at = lanes.push(lane, Outgoing { key, meta, record_key, value });
+                let content = if is_deletion { Content::Deletion(value) } else { Content::Value(value) };
+                let at = lanes.push(lane, Outgoing { key, meta, log_key, content });
                 Slot::Written { lane, at, meta, commitment, bytes, warnings }
             }
             Err(findings) => {
@@ -467,6 +497,20 @@ impl Publisher {
         Err(findings)
     }
 
+    /// Checks that the key of a deletion is one; leaves it in `self.record_key`.
+    fn check_deletion(&mut self, payload: &[u8]) -> Result<(), Vec<Finding>> {
+        let key_fields = &self.plan.dataset.value.definition.key_fields;
+        let document = self.parser.parse(payload).map_err(|finding| vec![finding])?;
+        document.key(key_fields, &mut self.record_key)?;
+        if document.root().as_object().is_none_or(|members| members.len() != key_fields.len()) {
+            return Err(vec![not_a_key(key_fields)]);
+        }
+        if self.record_key.len() > KEY_BYTES {
+            return Err(vec![long_key(key_fields)]);
+        }
+        Ok(())
+    }
+
     fn refuse(
         &self,
         id: Option<ExchangeId>,
@@ -490,6 +534,16 @@ impl Publisher {
         events.push(Refused { key, reason: refusal.reason, event });
         Slot::Ready(Box::new(Verdict::Refused(refusal)))
     }
+}
+
+#[cold]
+fn not_a_key(key_fields: &[String]) -> Finding {
+    let fields = key_fields.join(", ");
+    let message = Text::new(
+        format!("thông báo xóa chỉ gồm các trường khóa: {fields}"),
+        format!("a deletion holds the key fields and nothing else: {fields}"),
+    );
+    Finding { pointer: String::new(), element: None, rule: Rule::Key, message }
 }
 
 #[cold]
@@ -617,9 +671,9 @@ impl Ticket {
                         warnings,
                     })
                 }
-                Slot::Attached { outcome, key, payload } => {
+                Slot::Attached { outcome, repeat } => {
                     match outcome.await.map_err(|_| Reason::ShuttingDown)? {
-                        Ok(place) => repeats.push((index, key, place, payload)),
+                        Ok(place) => repeats.push((index, place, repeat)),
                         Err(reason) if reason.is_retryable() => return Err(reason),
                         Err(reason) => {
                             verdicts.push(Verdict::Refused(Refusal::of(reason)));
@@ -629,8 +683,8 @@ impl Ticket {
                     // Replaced below.
                     Verdict::Refused(Refusal::of(Reason::ExchangeIdReused))
                 }
-                Slot::Taken { key, place, payload } => {
-                    repeats.push((index, key, place, payload));
+                Slot::Taken { place, repeat } => {
+                    repeats.push((index, place, repeat));
                     // Replaced below.
                     Verdict::Refused(Refusal::of(Reason::ExchangeIdReused))
                 }
@@ -649,21 +703,22 @@ impl Ticket {
 async fn compare_repeats(
     exchange: &Arc<Exchange>,
     topic: &TopicOf,
-    mut repeats: Vec<(usize, Key, Place, Bytes)>,
+    mut repeats: Vec<(usize, Place, Repeat)>,
     verdicts: &mut [Verdict],
 ) -> Result<(), Reason> {
-    repeats.sort_by_key(|(_, _, place, _)| (place.partition, place.offset));
-    let mut read: HashMap<(u32, Offset), (Stamp, Bytes)> = HashMap::new();
+    repeats.sort_by_key(|(_, place, _)| (place.partition, place.offset));
+    let mut read: HashMap<(u32, Offset), (RecordMeta, Bytes)> = HashMap::new();
     let mut reused = Vec::new();
-    for (index, key, place, payload) in repeats {
+    for (index, place, Repeat { key, payload, is_deletion }) in repeats {
         let at = (place.partition, place.offset);
         if !read.contains_key(&at) {
             read = read_around(exchange, topic, place).await?;
         }
         verdicts[index] = match read.get(&at) {
-            Some((Stamp::Record(meta), stored)) if meta.exchange_id == key.id => {
+            Some((meta, stored)) if meta.exchange_id == key.id => {
                 // A repeat may come with a frame or without, and the dataset may have changed its format in between.
-                if *stored == payload || *stored == frame::split(payload).1 {
+                let is_same = *stored == payload || *stored == frame::split(payload).1;
+                if is_same && meta.is_deletion == is_deletion {
                     let counter = [topic.dataset.as_str(), topic.stage.as_str(), "repeated"];
                     exchange.metrics.admissions.with_label_values(&counter).inc();
                     Verdict::Accepted(Receipt {
@@ -702,26 +757,24 @@ async fn compare_repeats(
     Ok(())
 }
 
-/// Records around a place, their payloads without frames.
+/// Records around a place, with their payloads without frames, or of a deletion its key.
 async fn read_around(
     exchange: &Exchange,
     topic: &TopicOf,
     place: Place,
-) -> Result<HashMap<(u32, Offset), (Stamp, Bytes)>, Reason> {
+) -> Result<HashMap<(u32, Offset), (RecordMeta, Bytes)>, Reason> {
     let partition = Partition { topic: header::dataset_topic(topic.stage, &topic.dataset), index: place.partition };
     match exchange.log.fetch(&partition, place.offset, REPEAT_BYTES, Duration::ZERO).await {
-        Ok(fetched) => Ok(fetched
-            .entries
-            .into_iter()
-            .filter_map(|entry| {
-                let (stamp, value) = (header::stamp(&entry).ok()?, entry.value?);
-                let payload = match &stamp {
-                    Stamp::Record(meta) => value.slice_ref(meta.payload(&value)?),
-                    Stamp::Marker { .. } => value,
-                };
-                Some(((place.partition, entry.offset), (stamp, payload)))
-            })
-            .collect()),
+        Ok(fetched) => {
+            let cipher = exchange.shared.ciphers.of(&partition.topic);
+            let mut room = Vec::new();
+            let mut read = |entry: Entry| {
+                let Ok(Stamp::Record(meta)) = header::stamp(&entry) else { return None };
+                let payload = Bytes::copy_from_slice(cipher.text(&meta, &entry, &mut room)?);
+                Some(((place.partition, entry.offset), (meta, payload)))
+            };
+            Ok(fetched.entries.into_iter().filter_map(&mut read).collect())
+        }
         Err(LogError::OutOfRange { .. }) => Ok(HashMap::new()),
         Err(error) => {
             warn!(%error, "repeat not compared");
@@ -743,6 +796,8 @@ fn plan(exchange: &Exchange, system: &SystemId, dataset: &DatasetName, stage: St
         schema_version: schema.version,
         schema: schema.get()?,
         framing,
+        cipher: exchange.shared.ciphers.of(&header::dataset_topic(stage, dataset)),
+        encrypts: exchange.encrypts(&state, &found.value),
         writer: exchange.writer(stage, dataset)?,
     })
 }
@@ -787,7 +842,7 @@ pub async fn status(
         let topic = TopicOf { system: system.clone(), dataset: dataset.clone(), stage, scope, schema_version: 0 };
         let read = read_around(exchange, &topic, place).await?;
         return match read.get(&(place.partition, place.offset)) {
-            Some((Stamp::Record(meta), payload)) if meta.exchange_id == id => Ok(Status::Accepted(Receipt {
+            Some((meta, payload)) if meta.exchange_id == id => Ok(Status::Accepted(Receipt {
                 partition: place.partition,
                 offset: place.offset,
                 meta: *meta,

@@ -65,6 +65,12 @@ impl Secret {
         key.copy_from_slice(context.sign().as_ref());
         key
     }
+
+    /// What tells this secret from others, without telling it.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; BYTES] {
+        self.key("fingerprint", "")
+    }
 }
 
 fn make(path: &Path) -> io::Result<String> {

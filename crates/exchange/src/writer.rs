@@ -25,8 +25,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::{
+    cipher::Ciphers,
     clock::Clock,
-    header::{self, Attributes, RecordMeta, Reign, Stamp},
+    header::{self, Attributes, Content, RecordMeta, Reign, Stamp},
     index::{Index, Key, Place, Position},
     metrics::Metrics,
 };
@@ -51,6 +52,8 @@ pub struct Shared {
     pub log: Arc<dyn MessageLog>,
     /// The exchange index.
     pub index: Arc<Index>,
+    /// Encrypts and hashes what is personal.
+    pub ciphers: Ciphers,
     /// Who writes.
     pub node: Node,
     /// Longest wait for the log in a take-over.
@@ -82,10 +85,10 @@ pub struct Outgoing {
     pub key: Key,
     /// Header; the epoch is filled in by the lane.
     pub meta: RecordMeta,
-    /// Where the record key stands in the batch's keys.
-    pub record_key: Range<usize>,
-    /// Payload as published, behind its frame if it has one.
-    pub value: Bytes,
+    /// Where its key on the log stands in the batch's keys.
+    pub log_key: Range<usize>,
+    /// What it says.
+    pub content: Content,
 }
 
 /// Resolves with the offsets of a batch, in order.
@@ -212,7 +215,7 @@ impl TopicWriter {
         }
         let keys = &batch.keys;
         let records = batch.records.iter();
-        let entries = attributes.entries(records.map(|r| (&r.meta, keys.slice(r.record_key.clone()), r.value.clone())));
+        let entries = attributes.entries(records.map(|r| (&r.meta, keys.slice(r.log_key.clone()), r.content.clone())));
         // The lock is held over both calls, so that the settler sees batches in the order of the log.
         match serving.appender.append(entries) {
             Ok(appended) => {

@@ -67,7 +67,8 @@ async fn node(log: Arc<dyn MessageLog>, dir: &Path) -> World {
     std::fs::create_dir_all(dir).expect("folder");
     let options = Options { dir: dir.to_owned(), node_id, deadline: SOON, agreements: Rules::without_approvals() };
     let control = Control::open(Arc::clone(&log), options).await.expect("open control log");
-    let epoch = control.take_epoch().await.expect("take epoch");
+    let epoch =
+        control.take_epoch(ldop_exchange::secret_of(dir).expect("secret").fingerprint()).await.expect("take epoch");
     tokio::spawn(Arc::clone(&control).follow());
     let registry = Registry::new();
     let metrics = Arc::new(Metrics::new(&registry).expect("metrics"));

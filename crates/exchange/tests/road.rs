@@ -40,6 +40,8 @@ mod codes;
 mod copy;
 #[path = "road/life.rs"]
 mod life;
+#[path = "road/personal.rs"]
+mod personal;
 #[path = "road/views.rs"]
 mod views;
 #[path = "road/wire_format.rs"]
@@ -75,7 +77,8 @@ async fn node_asking(
     let node_id = options.node_id;
     std::fs::create_dir_all(dir).expect("folder");
     let control = Control::open(Arc::clone(&log), options).await.expect("open control log");
-    let epoch = control.take_epoch().await.expect("take epoch");
+    let epoch =
+        control.take_epoch(ldop_exchange::secret_of(dir).expect("secret").fingerprint()).await.expect("take epoch");
     tokio::spawn(Arc::clone(&control).follow());
     let metrics = Arc::new(Metrics::new(&Default::default()).expect("metrics"));
     let config = Config {
@@ -108,6 +111,26 @@ async fn with_samples(exchange: Arc<Exchange>) -> Arc<Exchange> {
     exchange
 }
 
+/// The sample definitions as if nothing in them were personal data: what is published stands on the log as it is.
+async fn public_world(dir: &Path) -> Arc<Exchange> {
+    let exchange = node(log(dir), dir).await;
+    let loaded = ldop_definitions::load(&[schemas()], References::Within).expect("sample definitions hold");
+    let public = |mut change: control::Change| {
+        if let Some(Resource::Element(element)) = &mut change.resource {
+            element.set_sensitivity(ldop_contract::registry::v1::Sensitivity::None);
+        }
+        change
+    };
+    apply(&exchange, loaded.changes.into_iter().map(|(_, change)| public(change)).collect()).await;
+    exchange
+}
+
+/// Gives another node the secret that this one has.
+fn share_secret(of: &Path, with: &Path) {
+    std::fs::create_dir_all(with).expect("folder");
+    std::fs::copy(of.join(ldop_exchange::secret::FILE), with.join(ldop_exchange::secret::FILE)).expect("copied");
+}
+
 fn system(id: &str) -> SystemId {
     SystemId::parse(id).expect("system id")
 }
@@ -126,6 +149,7 @@ fn incoming(id: ExchangeId, sample: &Sample) -> Incoming {
         exchange_id: Bytes::copy_from_slice(id.as_bytes()),
         payload: sample.payload.clone(),
         event_time: Ok(Some(sample.event_time)),
+        is_deletion: false,
     }
 }
 
@@ -366,6 +390,7 @@ async fn of_two_nodes_on_one_log_the_later_writes_and_the_earlier_is_fenced() {
     send(&mut old, vec![first.clone()]).await;
 
     // A second node on the same log, as two hubs on one Kafka cluster would be.
+    share_secret(dir.path(), &dir.path().join("second"));
     let second = node(exchange_log(&exchange), &dir.path().join("second")).await;
     let mut new = publisher(&second);
     let verdicts = send(&mut new, vec![first, incoming(ExchangeId::new(), &samples[1])]).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ldop_exchange::header::{self, Attributes, CE_ID, LDOP_HEADER, RecordMeta, Reign, Scope, Stamp};
+use ldop_exchange::header::{self, Attributes, CE_ID, Content, LDOP_HEADER, RecordMeta, Reign, Scope, Stamp};
 use ldop_log::{Entry, NewEntry};
 use ldop_types::{DatasetName, ExchangeId, Stage, SystemId, TimestampMs};
 
@@ -31,7 +31,7 @@ fn attributes() -> Attributes {
 pub(crate) fn run(data: &[u8]) {
     let Ok(stamp) = header::stamp(&entry(data)) else { return };
     let again = match &stamp {
-        Stamp::Record(meta) => attributes().entry(meta, Bytes::new(), Bytes::new()),
+        Stamp::Record(meta) => attributes().entry(meta, Bytes::new(), Content::Value(Bytes::new())),
         Stamp::Marker { epoch, writer } => header::marker(*epoch, *writer, TimestampMs(0)),
     };
     assert_eq!(header::stamp(&read_back(again)).as_ref(), Ok(&stamp), "what is read can be written and read again");
@@ -51,8 +51,13 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         schema_version: 3,
         dataset_version: 4,
         framed: true,
+        is_deletion: false,
+        is_sealed: false,
     };
-    let record = attributes().entry(&meta, Bytes::from_static(b"k"), Bytes::from_static(b"{}"));
+    let record = attributes().entry(&meta, Bytes::from_static(b"k"), Content::Value(Bytes::from_static(b"{}")));
+    let meta = RecordMeta { framed: false, is_deletion: true, is_sealed: true, ..meta };
+    let deletion =
+        attributes().entry(&meta, Bytes::from_static(b"k"), Content::Deletion(Bytes::from_static(b"sealed")));
     let marker = header::marker(65_537, [9; 16], TimestampMs(1));
     let seed = |new| {
         let entry = read_back(new);
@@ -61,5 +66,5 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         let id = Some(part(CE_ID)).filter(|id| id.len() == ID_TEXT).unwrap_or(&[0; ID_TEXT]);
         [id, part(LDOP_HEADER)].concat()
     };
-    vec![seed(record), seed(marker)]
+    vec![seed(record), seed(deletion), seed(marker)]
 }

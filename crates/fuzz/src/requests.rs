@@ -64,6 +64,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         exchange_id: id.clone(),
         payload: Bytes::from_static(b"{\"code\":\"21583\"}"),
         event_time: Some(timestamp_to_wire(TimestampMs(1_780_000_000_123))),
+        deletion: true,
     };
     let publish =
         wire::PublishRequest { dataset: "communes".into(), stage: 2, record: Some(record.clone()) }.encode_to_vec();

@@ -120,7 +120,7 @@ impl ServeError {
             | Self::CopyKey { .. }
             | Self::ReadyFile { .. }
             | Self::Damaged(_)
-            | Self::Control(ControlError::Forgotten { .. })
+            | Self::Control(ControlError::Forgotten { .. } | ControlError::OtherSecret)
             | Self::Embedded(_)
             | Self::Kafka(kafka::OpenError::PasswordFile { .. }) => Exit::File,
             Self::Kafka(_)
@@ -165,7 +165,7 @@ async fn serve(config: &Config, ready_file: Option<&Path>, accept_loss: bool) ->
     let agreements = config.agreements.clone();
     let options = Options { dir: config.node.data_dir.clone(), node_id, deadline: APPEND_DEADLINE, agreements };
     let control = Control::open(Arc::clone(&log), options).await?;
-    let epoch = control.take_epoch().await?;
+    let epoch = control.take_epoch(ldop_exchange::secret_of(&config.node.data_dir)?.fingerprint()).await?;
     let following = tokio::spawn(Arc::clone(&control).follow());
     let registry = Registry::new();
     let exchange = Exchange::open(

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    deletion,
     file::{Format, Read, hex, read},
     layout::Layout,
     manifest::{self, DataFile, Manifest, VERSION},
@@ -97,7 +98,8 @@ impl Checking<'_> {
             );
             return;
         }
-        let granted: BTreeSet<&str> = manifest.of.granted_fields.iter().map(String::as_str).collect();
+        let fields = manifest.of.granted_fields.iter().chain(&manifest.deletion_field);
+        let granted: BTreeSet<&str> = fields.map(String::as_str).collect();
         let mut hashes: Vec<Option<Sha256>> = manifest.calls.iter().map(|_| Some(Sha256::new())).collect();
         let mut names = BTreeSet::new();
         let (mut records, mut by_call) = (0_u64, vec![0_u64; manifest.calls.len()]);
@@ -186,8 +188,9 @@ impl Checking<'_> {
             let record = match read {
                 Read::Line(line) => {
                     if let Some(hash) = hash {
-                        hash.update((line.len() as u64).to_be_bytes());
-                        hash.update(line);
+                        let given = deletion::unmark(line, manifest.deletion_field.as_deref());
+                        hash.update((given.len() as u64).to_be_bytes());
+                        hash.update(given);
                     }
                     let record = serde_json::from_slice::<Map<String, Value>>(line);
                     record.map_err(|_| format!("record {count} is no JSON object"))?

@@ -13,6 +13,7 @@
 //! records, of which the hub keeps a commitment with the exchange the manifest names.
 
 pub mod check;
+mod deletion;
 pub mod file;
 pub mod layout;
 pub mod manifest;

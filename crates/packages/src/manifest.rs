@@ -22,6 +22,9 @@ pub struct Manifest {
     /// Columns, where the files are tables.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub table: Option<Layout>,
+    /// Field that is true in records that say that what has their key is no more; none where there are no such records.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deletion_field: Option<String>,
     /// How the data is to be read, in words.
     pub how_to_read: Vec<String>,
     /// Versions of the schema the records were checked against, rising.
@@ -105,7 +108,8 @@ pub struct DataFile {
 
 /// How the data is to be read, in words.
 #[must_use]
-pub(crate) fn how_to_read(format: Format, layout: &Layout, is_copy: bool, is_resumed: bool) -> Vec<String> {
+pub(crate) fn how_to_read(manifest: &Manifest, layout: &Layout, is_resumed: bool) -> Vec<String> {
+    let (format, is_copy) = (manifest.format, manifest.of.source == "current_copy");
     let mut said = Vec::new();
     match format {
         Format::Jsonl => said.push("Each line of a file is one record, a JSON object.".to_owned()),
@@ -132,6 +136,11 @@ pub(crate) fn how_to_read(format: Format, layout: &Layout, is_copy: bool, is_res
         said.push("There is one record for each key: the latest at the position told.".to_owned());
     } else {
         said.push("Records of one partition are in order; the later one of a key holds.".to_owned());
+    }
+    if let Some(field) = &manifest.deletion_field {
+        said.push(format!(
+            "Where field {field:?} is true, what has this key is no more: the record is its key fields, as far as they are granted."
+        ));
     }
     said
 }

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Error,
+    Error, deletion,
     file::{Format, Writer, hex},
-    layout::Layout,
+    layout::{Column, Kind, Layout},
     manifest::{self, Call, DataFile, Manifest, Of, VERSION, how_to_read},
 };
 
@@ -151,13 +151,17 @@ impl Package {
                 state.manifest.calls.push(call);
             }
             None => {
-                let layout = Layout::of(&of.granted_fields, schema);
+                let mut layout = Layout::of(&of.granted_fields, schema);
+                let deletion_field = (of.source == "log").then(|| deletion::field(&of.granted_fields));
+                let columns = deletion_field.iter().map(|name| Column { name: name.clone(), kind: Kind::Boolean });
+                layout.columns.extend(columns);
                 let manifest = Manifest {
                     manifest_version: VERSION,
                     started: call.started.clone(),
                     of,
                     format: self.format,
                     table: (self.format != Format::Jsonl).then(|| layout.clone()),
+                    deletion_field,
                     how_to_read: Vec::new(),
                     schema_versions: Vec::new(),
                     records: 0,
@@ -172,7 +176,7 @@ impl Package {
         self.save()
     }
 
-    /// Writes a record.
+    /// Writes a record, or the key of one that is no more.
     ///
     /// # Errors
     ///
@@ -181,7 +185,7 @@ impl Package {
     /// # Panics
     ///
     /// No call has begun.
-    pub fn put(&mut self, payload: &[u8], schema_version: u32) -> Result<(), Error> {
+    pub fn put(&mut self, payload: &[u8], schema_version: u32, is_deletion: bool) -> Result<(), Error> {
         let state = self.state.as_mut().expect("a call has begun");
         let writer = match &mut self.open {
             Some(writer) => writer,
@@ -190,7 +194,10 @@ impl Package {
                 none.insert(Writer::create(path, self.format, &state.layout)?)
             }
         };
-        writer.put(payload)?;
+        match &state.manifest.deletion_field {
+            Some(field) if is_deletion => writer.put(&deletion::mark(payload, field))?,
+            _ => writer.put(payload)?,
+        }
         self.hash.update((payload.len() as u64).to_be_bytes());
         self.hash.update(payload);
         self.records += 1;
@@ -239,7 +246,7 @@ impl Package {
         }
         let is_cut = manifest.calls.iter().rev().skip(1).any(|call| call.records > 0);
         manifest.stream_hash = (!is_cut).then(|| hex(&came));
-        manifest.how_to_read = how_to_read(self.format, &layout, manifest.of.source == "current_copy", is_cut);
+        manifest.how_to_read = how_to_read(&manifest, &layout, is_cut);
         manifest.finished = now;
         write_whole(&self.dir, manifest::FILE, &manifest)?;
         let state = self.dir.join(STATE);

@@ -181,7 +181,7 @@ fn whole(dir: &Path, format: Format, count: usize) -> Manifest {
     let mut package = Package::open(dir, "a-to-b", format, 10).expect("opened");
     package.begin(begun("1", false), Some(&schema())).expect("begun");
     for (at, payload) in payloads.iter().enumerate() {
-        package.put(payload.as_bytes(), 1 + (at / 20) as u32).expect("written");
+        package.put(payload.as_bytes(), 1 + (at / 20) as u32, false).expect("written");
         if at % 5 == 4 {
             package.reached(&[at as u8]).expect("written");
         }
@@ -206,6 +206,38 @@ fn a_package_that_is_whole_is_right_and_says_what_is_in_it() {
 }
 
 #[test]
+fn deletions_stand_among_the_records_and_are_told_apart() {
+    for format in FORMATS {
+        let dir = tempfile::tempdir().expect("folder");
+        let payloads = [record(1), r#"{"code":"c-1"}"#.to_owned(), "{}".to_owned(), record(2)];
+        let mut package = Package::open(dir.path(), "a-to-b", format, 10).expect("opened");
+        package.begin(begun("1", false), Some(&schema())).expect("begun");
+        for (at, payload) in payloads.iter().enumerate() {
+            package.put(payload.as_bytes(), 1, at == 1 || at == 2).expect("written");
+        }
+        let told = hash(&payloads);
+        let manifest = package.finish(4, &told, "2026-01-01T00:01:00+07:00".into()).expect("finished");
+        assert_eq!(check(dir.path()).problems, [], "{format:?}");
+        let field = manifest.deletion_field.expect("the log has deletions");
+        let layout = manifest.table.unwrap_or_else(|| Layout::of(&[], None));
+        let mut found = Vec::new();
+        let path = dir.path().join(&manifest.files[0].name);
+        read(&path, format, &layout, &mut |read| {
+            let record = match read {
+                Read::Line(line) => serde_json::from_slice(line).expect("JSON"),
+                Read::Record(record) => record,
+            };
+            found.push((record.get("code").cloned(), record.get(&field) == Some(&true.into())));
+            Ok(())
+        })
+        .expect("read");
+        let is_deletion: Vec<bool> = found.iter().map(|(_, is_deletion)| *is_deletion).collect();
+        assert_eq!(is_deletion, [false, true, true, false]);
+        assert_eq!(found[1].0, Some("c-1".into()));
+    }
+}
+
+#[test]
 fn an_export_without_records_is_a_package_too() {
     for format in FORMATS {
         let dir = tempfile::tempdir().expect("folder");
@@ -222,7 +254,7 @@ fn an_export_that_was_cut_goes_on_behind_the_last_whole_file() {
         let mut package = Package::open(dir.path(), "a-to-b", format, 10).expect("opened");
         package.begin(begun("1", false), Some(&schema())).expect("begun");
         for (at, payload) in payloads[..27].iter().enumerate() {
-            package.put(payload.as_bytes(), 1).expect("written");
+            package.put(payload.as_bytes(), 1, false).expect("written");
             package.reached(&[at as u8, 0xab]).expect("written");
         }
         // The program ends here.
@@ -238,7 +270,7 @@ fn an_export_that_was_cut_goes_on_behind_the_last_whole_file() {
         assert!(matches!(package.begin(changed, None), Err(Error::Other { .. })));
         package.begin(begun("2", true), None).expect("begun");
         for payload in &payloads[20..] {
-            package.put(payload.as_bytes(), 1).expect("written");
+            package.put(payload.as_bytes(), 1, false).expect("written");
         }
         let manifest = package.finish(20, &hash(&payloads[20..]), String::new()).expect("finished");
         assert_eq!((manifest.records, manifest.stream_hash.as_ref()), (40, None));
@@ -256,7 +288,7 @@ fn an_export_that_was_cut_before_its_first_file_begins_anew() {
     let dir = tempfile::tempdir().expect("folder");
     let mut package = Package::open(dir.path(), "a-to-b", Format::Csv, 10).expect("opened");
     package.begin(begun("1", false), None).expect("begun");
-    package.put(record(0).as_bytes(), 1).expect("written");
+    package.put(record(0).as_bytes(), 1, false).expect("written");
     drop(package);
     let mut package = Package::open(dir.path(), "a-to-b", Format::Csv, 10).expect("opened");
     assert_eq!((package.resume_token(), package.records()), (None, 0));
@@ -264,7 +296,7 @@ fn an_export_that_was_cut_before_its_first_file_begins_anew() {
     let mut changed = begun("2", false);
     changed.of.agreement_version = 3;
     package.begin(changed, Some(&schema())).expect("begun");
-    package.put(record(1).as_bytes(), 1).expect("written");
+    package.put(record(1).as_bytes(), 1, false).expect("written");
     let manifest = package.finish(1, &hash(&[record(1)]), String::new()).expect("finished");
     assert_eq!((manifest.calls.len(), manifest.records, manifest.of.agreement_version), (1, 1, 3));
     assert_eq!(check(dir.path()).problems, []);
@@ -276,7 +308,7 @@ fn what_the_hub_did_not_give_is_no_package() {
     for (count, hashed) in [(1, record(0)), (2, record(1))] {
         let mut package = Package::open(dir.path(), "a-to-b", Format::Csv, 10).expect("opened");
         package.begin(begun("1", false), None).expect("begun");
-        package.put(record(1).as_bytes(), 1).expect("written");
+        package.put(record(1).as_bytes(), 1, false).expect("written");
         let refused = package.finish(count, &hash(&[hashed]), String::new());
         assert!(matches!(refused, Err(Error::Differs { .. })), "{refused:?}");
         assert!(!dir.path().join(manifest::FILE).exists());

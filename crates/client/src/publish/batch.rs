@@ -16,6 +16,7 @@ const RECORDS: u8 = 2 << 3 | 2; // RecordBatch.records
 const EXCHANGE_ID: u8 = 1 << 3 | 2; // Record.exchange_id
 const PAYLOAD: u8 = 2 << 3 | 2; // Record.payload
 const EVENT_TIME: u8 = 3 << 3 | 2; // Record.event_time
+const DELETION: u8 = 4 << 3; // Record.deletion
 const SECONDS: u8 = 1 << 3; // Timestamp.seconds
 const NANOS: u8 = 2 << 3; // Timestamp.nanos
 
@@ -189,7 +190,8 @@ fn encode_record(record: &NewRecord<'_>, into: &mut BytesMut) {
         + TAG
         + encoded_len_varint(payload as u64)
         + payload
-        + event_time.map_or(0, |(seconds, nanos)| TAG + 1 + timestamp_len(seconds, nanos));
+        + event_time.map_or(0, |(seconds, nanos)| TAG + 1 + timestamp_len(seconds, nanos))
+        + if record.is_deletion { TAG + 1 } else { 0 };
     into.reserve(TAG + encoded_len_varint(length as u64) + length);
     into.put_u8(RECORDS);
     encode_varint(length as u64, into);
@@ -207,6 +209,10 @@ fn encode_record(record: &NewRecord<'_>, into: &mut BytesMut) {
         encode_varint(seconds, into);
         into.put_u8(NANOS);
         encode_varint(nanos, into);
+    }
+    if record.is_deletion {
+        into.put_u8(DELETION);
+        into.put_u8(1);
     }
 }
 
@@ -236,14 +242,15 @@ mod tests {
 
     use super::*;
 
-    fn batch_of(records: &[(Vec<u8>, Option<i64>)]) -> (Batch, Vec<ExchangeId>) {
+    fn batch_of(records: &[(Vec<u8>, Option<i64>, bool)]) -> (Batch, Vec<ExchangeId>) {
         let mut open = OpenBatch::new(1_000, 1 << 20);
         let ids = records
             .iter()
             .enumerate()
-            .map(|(n, (payload, time))| {
+            .map(|(n, (payload, time, is_deletion))| {
                 let exchange_id = ExchangeId::new();
-                let record = NewRecord { exchange_id, payload, event_time: time.map(TimestampMs) };
+                let is_deletion = *is_deletion;
+                let record = NewRecord { exchange_id, payload, event_time: time.map(TimestampMs), is_deletion };
                 assert_eq!(open.push(&record), Some(n as u64));
                 exchange_id
             })
@@ -254,12 +261,16 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_encoded_is_what_prost_decodes(
-            records in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..400), any::<Option<i64>>()), 1..20)
+            records in prop::collection::vec(
+                (prop::collection::vec(any::<u8>(), 0..400), any::<Option<i64>>(), any::<bool>()),
+                1..20
+            )
         ) {
             let (batch, ids) = batch_of(&records);
             let decoded = RecordBatch::decode(batch.body().clone()).expect("well-formed");
             prop_assert_eq!(decoded.records.len(), records.len());
-            for ((record, (payload, time)), id) in decoded.records.iter().zip(&records).zip(&ids) {
+            for ((record, (payload, time, is_deletion)), id) in decoded.records.iter().zip(&records).zip(&ids) {
+                prop_assert_eq!(record.deletion, *is_deletion);
                 prop_assert_eq!(&record.payload, payload);
                 prop_assert_eq!(&record.exchange_id[..], &id.as_bytes()[..]);
                 let expected = time.map(|t| prost_types::Timestamp {
@@ -274,7 +285,7 @@ mod tests {
         fn what_is_due_stays_in_order_with_its_ordinals(
             done in prop::collection::vec(any::<bool>(), 1..40)
         ) {
-            let records: Vec<_> = (0..done.len()).map(|n| (n.to_string().into_bytes(), None)).collect();
+            let records: Vec<_> = (0..done.len()).map(|n| (n.to_string().into_bytes(), None, n % 3 == 0)).collect();
             let (mut batch, ids) = batch_of(&records);
             for (index, _) in done.iter().enumerate().filter(|(_, done)| **done) {
                 prop_assert_eq!(batch.settle(index), Some((index as u64, ids[index])));

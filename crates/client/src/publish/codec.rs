@@ -104,7 +104,12 @@ mod tests {
 
     #[test]
     fn a_frame_is_the_message_prost_would_write() {
-        let record = Record { exchange_id: Bytes::from_static(&[7; 16]), payload: "{}".into(), event_time: None };
+        let record = Record {
+            exchange_id: Bytes::from_static(&[7; 16]),
+            payload: "{}".into(),
+            event_time: None,
+            deletion: false,
+        };
         for first_sequence in [0, 1, 300, u64::MAX] {
             let batch = RecordBatch { first_sequence, records: vec![record.clone(); 3] };
             let body = RecordBatch { first_sequence: 0, records: vec![record.clone(); 3] }.encode_to_vec().into();

@@ -25,7 +25,10 @@ use super::{
     seal::{Sealer, digest},
     store::{Batch, Fault, Given, Making, Store, remove},
 };
-use crate::header::{self, LDOP_HEADER, Reign};
+use crate::{
+    cipher::Cipher,
+    header::{self, LDOP_HEADER, Reign},
+};
 
 /// Entries behind which a copy is made anew, unless following is less work all the same.
 pub const MOST_BEHIND: u64 = 100_000;
@@ -246,9 +249,10 @@ impl Follower {
         let (chunks, mut to_seal) = mpsc::channel::<(u32, Vec<Entry>, Offset)>(CHUNKS_AHEAD);
         let (copy, record_bytes) = (Arc::clone(&self.copy), self.copies.record_bytes);
         let sealer = Arc::clone(&making.sealer);
+        let cipher = self.copies.shared.ciphers.of(&self.copy.plan.topic);
         let (batches, mut to_write) = mpsc::channel::<(u32, Batch, Followed)>(CHUNKS_AHEAD);
         let sealing: JoinHandle<Result<(), Fault>> = spawn_blocking(move || {
-            let mut reader = Reader::new(&copy.plan, record_bytes, true);
+            let mut reader = Reader::new(&copy.plan, cipher, record_bytes, true);
             let mut stands = vec![Followed::default(); copy.plan.partitions as usize];
             while let Some((index, entries, next)) = to_seal.blocking_recv() {
                 let followed = &mut stands[index as usize];
@@ -330,7 +334,8 @@ impl Follower {
         for (index, stands) in (0..).zip(&stands) {
             reads.push(self.read(index, stands.next, Duration::ZERO));
         }
-        let mut reader = Reader::new(&self.copy.plan, self.copies.record_bytes, false);
+        let cipher = self.copies.shared.ciphers.of(&self.copy.plan.topic);
+        let mut reader = Reader::new(&self.copy.plan, cipher, self.copies.record_bytes, false);
         let copy = Arc::clone(&self.copy);
         loop {
             if let Some((cause, found)) = copy.spoilt.lock().take() {
@@ -466,6 +471,7 @@ impl Follower {
 
 /// Makes batches of entries.
 struct Reader {
+    cipher: Arc<Cipher>,
     parser: Parser,
     secondary: Vec<Vec<String>>,
     keys: Vec<Option<Vec<u8>>>,
@@ -474,10 +480,10 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(plan: &Plan, record_bytes: usize, is_all: bool) -> Self {
+    fn new(plan: &Plan, cipher: Arc<Cipher>, record_bytes: usize, is_all: bool) -> Self {
         let limits = Limits { bytes: record_bytes, ..Limits::DEFAULT };
         let keys = vec![None; plan.secondary.len()];
-        Self { parser: Parser::new(limits), secondary: plan.secondary.clone(), keys, is_all }
+        Self { cipher, parser: Parser::new(limits), secondary: plan.secondary.clone(), keys, is_all }
     }
 
     /// What counts of some entries; `followed` takes over what they say of who reigns.
@@ -491,6 +497,7 @@ impl Reader {
         let mut reign = Reign { epoch: followed.epoch };
         let bytes = entries.iter().map(|entry| entry.value.as_ref().map_or(0, |value| value.len()) + 96).sum();
         let mut batch = Batch::with_room(entries.len(), bytes, self.is_all);
+        let mut room = Vec::new();
         for entry in entries {
             let stamp = match header::stamp(entry) {
                 Ok(stamp) => stamp,
@@ -502,13 +509,13 @@ impl Reader {
             let (Some(meta), Some(key)) = (reign.admits(&stamp), &entry.key) else { continue };
             let name = sealer.name(0, key);
             let place = place(partition, entry.offset);
-            // A record without a value says that what has this key is no more.
-            let Some(value) = &entry.value else {
+            if meta.is_deletion {
                 batch.put(sealer, name, place, None, &self.no_keys());
                 continue;
-            };
-            let Some(payload) = meta.payload(value) else {
-                error!(partition, offset = entry.offset, "record without the frame it should stand behind");
+            }
+            let cipher = Arc::clone(&self.cipher);
+            let Some(payload) = cipher.text(meta, entry, &mut room) else {
+                error!(partition, offset = entry.offset, "record was altered, or encrypted under another secret");
                 return Err(Fault::Passing("a record cannot be read".into()));
             };
             self.secondary_keys(payload);

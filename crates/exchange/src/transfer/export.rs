@@ -289,6 +289,7 @@ async fn next_of_copy(exit: &mut Exit, copy: &mut FromCopy) -> Result<Option<Cut
                 event_time: record.event_time,
                 accepted_time: record.accepted_time,
                 schema_version: record.schema_version,
+                is_deletion: false,
             };
             records.push((record.partition, shown));
         }

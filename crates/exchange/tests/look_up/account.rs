@@ -152,6 +152,8 @@ async fn a_hub_that_dies_during_a_look_up_is_told_as_disclosed_outcome_unknown()
         assert!(Instant::now() < deadline, "no asking on the disk");
         tokio::task::yield_now().await;
     }
+    let secret = ldop_exchange::secret::FILE;
+    std::fs::copy(dir.path().join(secret), after.join(secret)).expect("copied");
     let next = node(Arc::clone(&world.log), &after).await;
     next.exchange.drain(SOON).await;
     drop(next);

@@ -49,6 +49,7 @@ impl World {
             exchange_id: Bytes::copy_from_slice(ExchangeId::new().as_bytes()),
             payload: sample.payload.clone(),
             event_time: Ok(Some(sample.event_time)),
+            is_deletion: false,
         });
         let ticket = publisher.submit(records.collect()).await.expect("taken");
         let verdicts = ticket.verdicts().await.expect("told");

@@ -52,7 +52,7 @@ fn rules(refusal: &Refusal) -> Vec<(&str, Rule)> {
 #[tokio::test]
 async fn records_stand_behind_their_frame_however_they_were_sent_and_count_without_it() {
     let dir = tempfile::tempdir().expect("folder");
-    let exchange = sample_world(dir.path()).await;
+    let exchange = public_world(dir.path()).await;
     let samples = good(3);
     let mut publisher = publisher(&exchange);
     let plain = send(&mut publisher, vec![incoming(ExchangeId::new(), &good(4)[3])]).await;
@@ -116,7 +116,7 @@ async fn records_stand_behind_their_frame_however_they_were_sent_and_count_witho
 #[tokio::test]
 async fn a_frame_that_names_no_version_in_use_is_refused_with_what_else_is_wrong() {
     let dir = tempfile::tempdir().expect("folder");
-    let exchange = sample_world(dir.path()).await;
+    let exchange = public_world(dir.path()).await;
     let sample = &good(1)[0];
     let (id, _) = schema_in_use(&exchange);
     let mut publisher = publisher(&exchange);
@@ -149,7 +149,7 @@ async fn a_frame_that_names_no_version_in_use_is_refused_with_what_else_is_wrong
 #[tokio::test]
 async fn frames_of_every_version_in_use_are_taken_and_the_newest_judges_and_stands_there() {
     let dir = tempfile::tempdir().expect("folder");
-    let exchange = sample_world(dir.path()).await;
+    let exchange = public_world(dir.path()).await;
     set_format(&exchange, WireFormat::Confluent).await;
     let (old, _) = schema_in_use(&exchange);
     let samples = good(3);
@@ -176,4 +176,24 @@ async fn frames_of_every_version_in_use_are_taken_and_the_newest_judges_and_stan
     let told = send(&mut publisher, late).await;
     assert_eq!(rules(refusal(&told[0])), [("", Rule::Frame)], "retired");
     assert!(receipt(&told[1]).repeated, "what was accepted once stays accepted");
+}
+
+#[tokio::test]
+async fn personal_data_is_encrypted_whatever_the_wire_format() {
+    let dir = tempfile::tempdir().expect("folder");
+    let exchange = sample_world(dir.path()).await;
+    set_format(&exchange, WireFormat::Confluent).await;
+    let (id, _) = schema_in_use(&exchange);
+    let samples = good(2);
+    let mut publisher = publisher(&exchange);
+    let ids = [ExchangeId::new(), ExchangeId::new()];
+    let both = || vec![incoming(ids[0], &framed(id, &samples[0])), incoming(ids[1], &samples[1])];
+    for (verdict, sample) in send(&mut publisher, both()).await.iter().zip(&samples) {
+        let receipt = receipt(verdict);
+        assert_eq!(receipt.commitment, header::commit(&receipt.meta.salt, &sample.payload), "to the payload alone");
+        assert!(receipt.meta.is_sealed && !receipt.meta.framed);
+        assert_eq!(stored(&exchange, receipt).await.len(), sample.payload.len() + 16, "and nobody's frame");
+    }
+    assert!(send(&mut publisher, both()).await.iter().all(|verdict| receipt(verdict).repeated));
+    assert_eq!(drain(&mut subscribe(&exchange, Start::Earliest).await).await.len(), 2);
 }

@@ -470,7 +470,7 @@ fn target(dataset: &str, stage: i32) -> Result<(DatasetName, Stage), Status> {
 
 fn incoming(record: wire::Record) -> Incoming {
     let event_time = record.event_time.as_ref().map(|time| timestamp_from_wire(time).ok_or(NoSuchTime)).transpose();
-    Incoming { exchange_id: record.exchange_id, payload: record.payload, event_time }
+    Incoming { exchange_id: record.exchange_id, payload: record.payload, event_time, is_deletion: record.deletion }
 }
 
 fn open_from_wire(open: wire::SubscribeOpen) -> Result<OpenSubscription, Status> {

@@ -180,7 +180,7 @@ async fn fill(
                 backoff.succeeded();
                 block_in_place(|| {
                     for record in &batch.records {
-                        package.put(&record.payload, record.schema_version)?;
+                        package.put(&record.payload, record.schema_version, record.deletion)?;
                     }
                     package.reached(&batch.resume_token)
                 })?;

@@ -22,12 +22,17 @@ Examples:
   ldop publish communes.csv --dataset communes --stage live
   ldop publish births.refused.jsonl --dataset civil-status --stage live     after it was corrected
   other-program | ldop publish - --dataset civil-status --stage live --state run-7.state
+  ldop publish gone.jsonl --dataset civil-status --stage live --deletions
 
 Files:
   JSON lines  one record on each line; empty lines are skipped
   CSV         a header with the names of fields, \"a.b\" for fields inside of fields; the dataset's schema says which values
               are numbers and which are text; an empty value leaves the field out
   refusals    what an earlier run wrote beside the file: correct `record` in each line and publish the file
+
+Deletions:
+  With --deletions each line, or row, is the key of a record that is no more: exactly the key fields of the dataset. Consumers
+  receive it, and the hub's current copy forgets the key.
 
 Sending again:
   The exchange id of a record is made from its content and a secret kept in FILE.ldop-publish (or --state). Publishing the
@@ -70,6 +75,9 @@ pub struct Args {
     /// Makes new exchange ids: every record counts as new, also one that was accepted before.
     #[arg(long)]
     again: bool,
+    /// The file holds keys of records that are no more.
+    #[arg(long)]
+    deletions: bool,
     /// Shows no progress.
     #[arg(long)]
     quiet: bool,

@@ -23,6 +23,9 @@ Examples:
 Each line is one record:
   {\"partition\":0,\"offset\":17,\"exchange_id\":\"...\",\"event_time\":\"...\",\"accepted_time\":\"...\",\"schema_version\":1,\"record\":{...}}
 
+A line with \"deletion\":true says that what has this key is no more; its record holds the key fields that are granted. With
+--records-only such lines are left out.
+
 Records are acknowledged once they are written, so a subscription of the same --name goes on where the last one stopped,
 whatever ended it; what was written last may then come once more. Keep exchange ids to notice.";
 
@@ -120,6 +123,9 @@ fn acknowledge(subscriber: &mut Subscriber, batch: &DeliveredBatch, taken: usize
 pub fn write(records: &[DeliveredRecord], partition: u32, records_only: bool) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(64 << 10, io::stdout().lock());
     for record in records {
+        if records_only && record.deletion {
+            continue;
+        }
         if !records_only {
             write_frame(&mut out, record, partition)?;
         }
@@ -134,10 +140,11 @@ fn write_frame(out: &mut BufWriter<StdoutLock<'_>>, record: &DeliveredRecord, pa
     write!(
         out,
         "{{\"partition\":{partition},\"offset\":{},\"exchange_id\":\"{id}\",\"event_time\":\"{}\",\"accepted_time\":\"{}\",\
-         \"schema_version\":{},\"record\":",
+         \"schema_version\":{},{}\"record\":",
         record.offset,
         local_time_ms(record.event_time_ms),
         local_time_ms(record.accepted_time_ms),
-        record.schema_version
+        record.schema_version,
+        if record.deletion { "\"deletion\":true," } else { "" }
     )
 }

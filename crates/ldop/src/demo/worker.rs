@@ -241,11 +241,7 @@ async fn provide(args: &Args, client: &Client) -> anyhow::Result<Given> {
                 if n % 64 == 0 {
                     tokio::time::sleep_until(due.into()).await;
                 }
-                let record = NewRecord {
-                    exchange_id: ExchangeId::new(),
-                    payload: &sample.payload,
-                    event_time: Some(sample.event_time),
-                };
+                let record = NewRecord { event_time: Some(sample.event_time), ..NewRecord::new(&sample.payload) };
                 tell.send(Sent { planted: sample.planted, key: key_of(&sample) })?;
                 publisher.send(record).await?;
             }

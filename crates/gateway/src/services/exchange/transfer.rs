@@ -238,6 +238,7 @@ pub(super) fn delivered_to_wire(records: impl ExactSizeIterator<Item = Delivered
                 event_time_ms: record.event_time.0,
                 accepted_time_ms: record.accepted_time.0,
                 schema_version: record.schema_version,
+                deletion: record.is_deletion,
             }
         })
         .collect();
@@ -262,6 +263,7 @@ fn exported_to_wire(records: Vec<Exported>) -> Vec<wire::ExportedRecord> {
             event_time_ms: record.event_time_ms,
             accepted_time_ms: record.accepted_time_ms,
             schema_version: record.schema_version,
+            deletion: record.deletion,
         })
         .collect()
 }

@@ -72,12 +72,16 @@ impl Ids {
     }
 
     /// The id of a record. Call it for the records in the order of the input.
-    pub(super) fn next(&mut self, payload: &[u8], event_time: Option<TimestampMs>) -> ExchangeId {
+    pub(super) fn next(&mut self, payload: &[u8], event_time: Option<TimestampMs>, is_deletion: bool) -> ExchangeId {
         let mut hash = Sha256::new();
         hash.update(&self.secret);
         match event_time {
             Some(time) => hash.update(time.0.to_be_bytes()),
             None => hash.update([0; 1]),
+        }
+        if is_deletion {
+            // No record's payload begins so: a deletion is never taken for a record that is its key and nothing else.
+            hash.update([0xff]);
         }
         hash.update(payload);
         let digest: [u8; 32] = hash.finalize().into();
@@ -159,7 +163,7 @@ mod tests {
         let file = state_file(&folder.path().join("births.jsonl"), None);
         let ids = |records: &[&str], again| {
             let mut ids = Ids::kept(&file, again).expect("writable");
-            records.iter().map(|record| ids.next(record.as_bytes(), None)).collect::<Vec<_>>()
+            records.iter().map(|record| ids.next(record.as_bytes(), None, false)).collect::<Vec<_>>()
         };
         let first = ids(&["a", "b", "a", "c"], false);
         assert_eq!(first, ids(&["a", "b", "a", "c"], false), "repeated");
@@ -177,9 +181,10 @@ mod tests {
     #[test]
     fn the_event_time_belongs_to_the_record() {
         let mut ids = Ids::fresh();
-        let without = ids.next(b"a", None);
-        let with = ids.next(b"a", Some(TimestampMs(0)));
+        let without = ids.next(b"a", None, false);
+        let with = ids.next(b"a", Some(TimestampMs(0)), false);
         assert_ne!(without, with);
+        assert_ne!(ids.next(b"b", None, false), ids.next(b"b", None, true));
         assert_eq!(without.time(), with.time());
     }
 

@@ -42,6 +42,7 @@ pub async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let config = PublisherConfig { retry: args.hub.retry(), ..PublisherConfig::default() };
     let (publisher, outcomes) = client.publisher(args.dataset.clone(), args.stage.into(), config);
     let run = Run {
+        deletions: args.deletions,
         sent: Mutex::new(Sent::default()),
         books: Mutex::new(Books {
             summary: Summary::new(),
@@ -90,6 +91,8 @@ async fn interrupted_twice() {
 }
 
 struct Run {
+    /// What is published are keys of records that are no more.
+    deletions: bool,
     sent: Mutex<Sent>,
     books: Mutex<Books>,
     bar: ProgressBar,
@@ -155,8 +158,13 @@ impl Run {
                     books.refusals.not_sent(&record, why)?;
                     continue;
                 }
-                let exchange_id = ids.next(&row.payload, row.event_time);
-                let record = NewRecord { exchange_id, payload: &row.payload, event_time: row.event_time };
+                let exchange_id = ids.next(&row.payload, row.event_time, self.deletions);
+                let record = NewRecord {
+                    exchange_id,
+                    payload: &row.payload,
+                    event_time: row.event_time,
+                    is_deletion: self.deletions,
+                };
                 // Entered before it is sent: its outcome may come before `send` returns. This is the only sender, so
                 // ordinals follow the order of entries.
                 self.sent.lock().records.push_back(Some(SentRecord {
