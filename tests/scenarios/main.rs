@@ -10,6 +10,7 @@ mod hostile;
 mod kills;
 mod log_away;
 mod look_ups;
+mod personal;
 mod registry;
 mod restored_short;
 mod revoked;

@@ -234,6 +234,7 @@ fn meta(scope: Scope) -> RecordMeta {
         framed: false,
         is_deletion: false,
         is_sealed: false,
+        key_generation: 0,
     }
 }
 

@@ -30,6 +30,7 @@ pub enum Action {
     EndAgreement,
     ReviewAgreement,
     RaiseLevel,
+    EraseRecord,
 }
 
 /// For whom a role may do something.
@@ -149,6 +150,7 @@ pub const TABLE: &[Permission] = &[
         [All, Own, All, No],
     ),
     line(Action::RaiseLevel, "raise_level", "raise the level of the control log", [All, No, No, No]),
+    line(Action::EraseRecord, "erase_record", "erase by order what is known under a record key", [All, No, All, No]),
 ];
 
 /// What a person lacks.

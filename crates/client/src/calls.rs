@@ -5,8 +5,8 @@ use std::future::Future;
 use bytes::Bytes;
 use ldop_contract::{
     control::v1::{
-        ApplyChangeSetRequest, ApplyChangeSetResponse, GetStatusRequest, GetStatusResponse, RaiseLevelRequest,
-        RaiseLevelResponse, control_service_client::ControlServiceClient,
+        ApplyChangeSetRequest, ApplyChangeSetResponse, EraseRecordRequest, EraseRecordResponse, GetStatusRequest,
+        GetStatusResponse, RaiseLevelRequest, RaiseLevelResponse, control_service_client::ControlServiceClient,
     },
     convert::{stage_to_wire, timestamp_to_wire},
     exchange::v1::{
@@ -111,6 +111,28 @@ impl Client {
         self.call(&RaiseLevelRequest {}, |node, request| {
             let mut client: ControlServiceClient<Channel> = self.control(node);
             async move { client.raise_level(request).await }
+        })
+        .await
+    }
+
+    /// Erases by an order what is known under a record key, a JSON object with the dataset's key fields. May be called again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hub`] with ROLE_MISSING, DATASET_NOT_ENCRYPTED, REQUEST_INVALID; [`Error::GaveUp`], [`Error::Lost`]: not, or not
+    /// wholly; call it again.
+    pub async fn erase_record(
+        &self,
+        dataset: &DatasetName,
+        stage: Stage,
+        key: Vec<u8>,
+        order: String,
+    ) -> Result<EraseRecordResponse, Error> {
+        let stage = stage_to_wire(stage).into();
+        let request = EraseRecordRequest { dataset: dataset.to_string(), stage, key, order };
+        self.call(&request, |node, request| {
+            let mut client: ControlServiceClient<Channel> = self.control(node);
+            async move { client.erase_record(request).await }
         })
         .await
     }

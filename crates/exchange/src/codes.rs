@@ -21,7 +21,7 @@ use tracing::warn;
 
 use crate::{
     Exchange,
-    cipher::Cipher,
+    cipher::{Cipher, Said},
     header::{self, Reign},
 };
 
@@ -267,7 +267,12 @@ impl Source {
         let Ok(stamp) = header::stamp(entry) else { return Ok(()) };
         let Some(meta) = part.reign.admits(&stamp).filter(|meta| !meta.is_deletion) else { return Ok(()) };
         let mut room = Vec::new();
-        let document = self.cipher.text(meta, entry, &mut room).and_then(|payload| parser.parse(payload).ok());
+        let document = match self.cipher.read(meta, entry, &mut room) {
+            Said::Text(payload) => parser.parse(payload).ok(),
+            Said::Erased => return Ok(()),
+            Said::Altered => None,
+            Said::Unknown => return Err(Reason::LogUnavailable),
+        };
         let Some(document) = document else {
             tracing::error!(partition = %part.partition, offset = entry.offset, "accepted record is no JSON any more");
             return Err(Reason::RecordAltered);

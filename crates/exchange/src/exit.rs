@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use self::lanes::Lane;
-use crate::{Exchange, header, index::Position};
+use crate::{Exchange, cipher::Said, header, index::Position};
 
 /// Records in one message to a consumer.
 pub(crate) const BATCH_RECORDS: usize = 512;
@@ -193,9 +193,14 @@ impl Exit {
             };
             let Some(meta) = lane.reign.admits(&stamp).copied() else { continue };
             let from = projected.len();
-            let Some(payload) = cipher.text(&meta, &entry, &mut opened) else {
-                tracing::error!(partition = %lane.partition, offset = entry.offset, "record was altered, or encrypted under another secret");
-                return Err(Reason::RecordAltered);
+            let payload = match cipher.read(&meta, &entry, &mut opened) {
+                Said::Text(payload) => payload,
+                Said::Erased => continue,
+                Said::Altered => {
+                    tracing::error!(partition = %lane.partition, offset = entry.offset, "record was altered, or encrypted under another secret");
+                    return Err(Reason::RecordAltered);
+                }
+                Said::Unknown => return Err(Reason::LogUnavailable),
             };
             if !self.show(payload, &mut projected)? {
                 withheld += 1;

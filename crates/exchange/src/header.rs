@@ -55,6 +55,13 @@ impl Scope {
         let digest: [u8; 32] = hash.finalize().into();
         Self(u64::from_be_bytes(digest[..8].try_into().expect("8 of 32 bytes")))
     }
+
+    /// Of what the hub itself writes: as of a system without a name.
+    #[must_use]
+    pub fn of_hub(stage: Stage, dataset: &DatasetName) -> Self {
+        let digest = Sha256::digest(format!("\0{stage}\0{dataset}"));
+        Self(u64::from_be_bytes(digest[..8].try_into().expect("8 of 32 bytes")))
+    }
 }
 
 /// What the hub knows of an accepted record beside its key and payload.
@@ -82,6 +89,8 @@ pub struct RecordMeta {
     pub is_deletion: bool,
     /// Whether the payload, or of a deletion the key, is [encrypted](crate::cipher).
     pub is_sealed: bool,
+    /// Generation of the key it is encrypted with; records of earlier ones than the present are erased.
+    pub key_generation: u32,
 }
 
 impl RecordMeta {
@@ -136,6 +145,13 @@ impl Attributes {
             source: Bytes::from(format!("/agency/{system}")),
             kind: Bytes::from(format!("ldop.{stage}.{dataset}.record")),
         }
+    }
+
+    /// CloudEvents source and type of what the hub itself writes.
+    #[must_use]
+    pub fn of_hub(stage: Stage, dataset: &DatasetName) -> Self {
+        let kind = Bytes::from(format!("ldop.{stage}.{dataset}.record"));
+        Self { source: Bytes::from_static(b"/ldop"), kind }
     }
 
     /// The entries to append for some records, each with its key and what it says. One allocation holds the headers that are
@@ -223,6 +239,7 @@ fn encode_record_header(meta: &RecordMeta, deleted_key: &[u8], out: &mut Vec<u8>
         encode_varint(deleted_key.len() as u64, out);
         out.extend_from_slice(deleted_key);
     }
+    number(12, meta.key_generation.into(), out);
 }
 
 /// The entry with which a writer takes a partition over. It has no value: deserializers of other programs pass an entry
@@ -265,6 +282,7 @@ pub fn stamp(entry: &Entry) -> Result<Stamp, StampError> {
             framed: header.flags & FRAMED != 0,
             is_deletion: header.flags & DELETION != 0,
             is_sealed: header.flags & SEALED != 0,
+            key_generation: header.key_generation,
         })),
         RecordKind::EpochMarker => Ok(Stamp::Marker {
             epoch: header.epoch,
@@ -385,6 +403,7 @@ mod tests {
                 framed: flags & 8 != 0,
                 is_deletion: flags & 2 != 0,
                 is_sealed: flags & 4 != 0,
+                key_generation: flags & 4,
             };
             let header = RecordHeader {
                 kind: RecordKind::Record.into(),
@@ -398,6 +417,7 @@ mod tests {
                 flags,
                 writer: Bytes::new(),
                 deleted_key: Bytes::from_static(deleted_key),
+                key_generation: meta.key_generation,
             };
             let mut written = Vec::new();
             encode_record_header(&meta, deleted_key, &mut written);
@@ -435,6 +455,7 @@ mod tests {
                 framed: false,
                 is_deletion: false,
                 is_sealed: false,
+                key_generation: 0,
             })
         };
         let marker = |epoch| Stamp::Marker { epoch, writer: [0; 16] };

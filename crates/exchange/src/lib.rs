@@ -10,6 +10,7 @@
 //! - [`exit`]: what every exit that streams shares: the agreement held against the caller, and what it shows of records.
 //! - [`subscribe`]: delivery of what agreements grant, through views of the schema registry.
 //! - [`transfer`]: changes since a position, and whole datasets; accounted for, bounded, resumable.
+//! - [`erase`]: what is known under a key is made unreadable, by order.
 //! - [`secret`]: keys that are the hub's own.
 //! - [`look_up`]: single records by key, asked of whoever holds them, and accounted for before they are answered.
 //! - [`codes`]: how often codes of a list stand in records, for whoever changes the list.
@@ -26,6 +27,7 @@ pub mod clock;
 pub mod codes;
 pub mod copy;
 pub mod cursors;
+pub mod erase;
 pub mod events;
 pub mod exit;
 pub mod frame;
@@ -61,7 +63,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
-    cipher::Ciphers,
+    cipher::{
+        Ciphers,
+        keys::{Keys, KeysError},
+    },
     clock::Clock,
     copy::{Copies, CopyKey},
     cursors::{Cursors, SubscriptionId},
@@ -109,6 +114,9 @@ pub enum OpenError {
         /// Cause.
         source: io::Error,
     },
+    /// The keys of records.
+    #[error("keys of records")]
+    Keys(#[from] KeysError),
     /// The index folder.
     #[error("exchange index folder {path}")]
     Index {
@@ -192,6 +200,7 @@ impl Exchange {
             std::fs::remove_dir_all(&dir).map_err(failed)?;
         }
         let secret = secret_of(&config.data_dir)?;
+        let keys = Keys::open(Arc::clone(&log), &secret, config.append_deadline).await?;
         let index = Index::open(dir.clone(), control.state().hub_id, config.idempotency_window).map_err(failed)?;
         let index = Arc::new(index);
         let deadline = config.append_deadline;
@@ -203,7 +212,7 @@ impl Exchange {
         let shared = Arc::new(Shared {
             log: Arc::clone(&log),
             index: Arc::clone(&index),
-            ciphers: Ciphers::new(secret.clone()),
+            ciphers: Ciphers::new(secret.clone(), Arc::new(keys)),
             node,
             deadline,
             window: config.idempotency_window,

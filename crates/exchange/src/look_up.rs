@@ -197,7 +197,7 @@ pub struct BadKey {
 pub(crate) struct LookUps {
     pub(crate) router: Router,
     journal: Arc<Journal>,
-    hashes: Hashes,
+    pub(crate) hashes: Hashes,
     views: Views,
     shipping: TaskTracker,
     stop_shipping: CancellationToken,

@@ -25,6 +25,8 @@ pub struct Metrics {
     pub delivered: IntCounter,
     /// Records that a row condition keeps from its consumer.
     pub withheld: IntCounter,
+    /// Record keys erased by order.
+    pub erasures: IntCounter,
     /// Payload bytes delivered, after projection.
     pub delivered_bytes: IntCounter,
     /// Open subscriptions.
@@ -120,6 +122,7 @@ impl Metrics {
             append_seconds,
             delivered: counter("ldop_delivered_records_total", "Records sent to subscribers, repeats included.")?,
             withheld: counter("ldop_withheld_records_total", "Records a row condition kept from a consumer.")?,
+            erasures: counter("ldop_erasures_total", "Record keys erased by order.")?,
             delivered_bytes: counter("ldop_delivered_bytes_total", "Payload bytes sent to subscribers.")?,
             subscriptions: gauge("ldop_subscriptions", "Open subscription streams.")?,
             backlog: gauges(

@@ -295,8 +295,9 @@ impl Publisher {
         let mut events = Vec::new();
         let now = self.exchange.now();
         let admitted = records.into_iter().zip(checked);
-        let slots =
-            admitted.map(|(record, found)| self.admit(record, found, now, &keys, &mut reserved, &mut events)).collect();
+        let slots = admitted
+            .map(|(record, found)| self.admit(record, found, now, &keys, &mut reserved, &mut events))
+            .collect::<Result<_, _>>()?;
 
         let topic = TopicOf {
             system: self.system.clone(),
@@ -411,9 +412,9 @@ impl Publisher {
         keys: &[u8],
         lanes: &mut Lanes,
         events: &mut Vec<Refused>,
-    ) -> Slot {
+    ) -> Result<Slot, Reason> {
         let (id, event_time, found) = match checked {
-            Checked::Unfit { id, reason } => return self.refuse(id, None, Refusal::of(reason), events),
+            Checked::Unfit { id, reason } => return Ok(self.refuse(id, None, Refusal::of(reason), events)),
             Checked::Read { id, event_time, payload } => (id, event_time, payload),
         };
         let is_deletion = record.is_deletion;
@@ -424,16 +425,16 @@ impl Publisher {
         let key = Key { id, scope: self.scope };
         match self.exchange.index.reserve(key) {
             Reserved::New => {}
-            Reserved::Taken(place) => return Slot::Taken { place, repeat: Repeat { key, payload, is_deletion } },
+            Reserved::Taken(place) => return Ok(Slot::Taken { place, repeat: Repeat { key, payload, is_deletion } }),
             Reserved::Pending(outcome) => {
-                return Slot::Attached { outcome, repeat: Repeat { key, payload, is_deletion } };
+                return Ok(Slot::Attached { outcome, repeat: Repeat { key, payload, is_deletion } });
             }
         }
         let salt: Salt = rand::random();
         let commitment = header::commit(&salt, &payload);
         match found {
             Ok(Fit { lane, log_key, warnings }) => {
-                let meta = RecordMeta {
+                let mut meta = RecordMeta {
                     epoch: 0,
                     exchange_id: id,
                     scope: self.scope,
@@ -446,20 +447,24 @@ impl Publisher {
                     framed: self.plan.framing.is_some() && !self.plan.encrypts && !is_deletion,
                     is_deletion,
                     is_sealed: self.plan.encrypts,
+                    key_generation: 0,
                 };
                 let bytes = payload.len();
                 let value = match &self.plan.framing {
-                    _ if meta.is_sealed => self.plan.cipher.seal(&meta, &keys[log_key.clone()], &payload),
+                    _ if meta.is_sealed => {
+                        let sealed = self.plan.cipher.seal(&mut meta, &keys[log_key.clone()], &payload);
+                        sealed.inspect_err(|reason| self.exchange.index.release(&key, *reason))?
+                    }
                     Some(framing) if meta.framed => framing.value(&payload),
                     _ => payload,
                 };
                 let content = if is_deletion { Content::Deletion(value) } else { Content::Value(value) };
                 let at = lanes.push(lane, Outgoing { key, meta, log_key, content });
-                Slot::Written { lane, at, meta, commitment, bytes, warnings }
+                Ok(Slot::Written { lane, at, meta, commitment, bytes, warnings })
             }
             Err(findings) => {
                 self.exchange.index.release(&key, Reason::RecordInvalid);
-                self.refuse(Some(id), Some(commitment), Refusal::invalid(findings), events)
+                Ok(self.refuse(Some(id), Some(commitment), Refusal::invalid(findings), events))
             }
         }
     }
@@ -770,7 +775,7 @@ async fn read_around(
             let mut room = Vec::new();
             let mut read = |entry: Entry| {
                 let Ok(Stamp::Record(meta)) = header::stamp(&entry) else { return None };
-                let payload = Bytes::copy_from_slice(cipher.text(&meta, &entry, &mut room)?);
+                let payload = Bytes::copy_from_slice(cipher.read(&meta, &entry, &mut room).text()?);
                 Some(((place.partition, entry.offset), (meta, payload)))
             };
             Ok(fetched.entries.into_iter().filter_map(&mut read).collect())

@@ -53,9 +53,10 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         framed: true,
         is_deletion: false,
         is_sealed: false,
+        key_generation: 0,
     };
     let record = attributes().entry(&meta, Bytes::from_static(b"k"), Content::Value(Bytes::from_static(b"{}")));
-    let meta = RecordMeta { framed: false, is_deletion: true, is_sealed: true, ..meta };
+    let meta = RecordMeta { framed: false, is_deletion: true, is_sealed: true, key_generation: 3, ..meta };
     let deletion =
         attributes().entry(&meta, Bytes::from_static(b"k"), Content::Deletion(Bytes::from_static(b"sealed")));
     let marker = header::marker(65_537, [9; 16], TimestampMs(1));

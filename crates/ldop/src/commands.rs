@@ -5,6 +5,7 @@ pub mod apply;
 pub mod changes;
 pub mod check;
 pub mod dictionary;
+pub mod erase;
 pub mod exchange;
 pub mod export;
 pub mod impact;
@@ -59,6 +60,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Export(args) => wait(export::run(&context, args)),
         Command::LookUp(args) => wait(look_up::run(&context, args)),
         Command::ServeLookUps(args) => wait(serve_look_ups::run(&context, args)),
+        Command::Erase(args) => wait(erase::run(&context, args)),
         Command::Status(args) => wait(status::run(&context, args)),
         Command::RaiseLevel(args) => wait(raise_level::run(&context, args)),
         Command::Exchange(args) => wait(exchange::run(&context, args)),

@@ -41,7 +41,7 @@ use tokio::sync::oneshot;
 pub use config::{Compaction, Config, OpenError};
 
 use crate::port::{
-    AppendFuture, Appended, Appender, Cleanup, EngineInfo, Fetched, LogError, LogFuture, MessageLog, NewEntry, Offset,
+    AppendFuture, Appended, Appender, EngineInfo, Fetched, LogError, LogFuture, MessageLog, NewEntry, Offset,
     Partition, TopicSpec, Watermarks,
 };
 use commit::unavailable;
@@ -272,7 +272,7 @@ impl Appender for QueueAppender {
             if size > self.limit {
                 return Err(LogError::TooLarge { size, limit: self.limit });
             }
-            if entry.key.is_none() && self.state.partition.cleanup == Cleanup::Compact {
+            if entry.key.is_none() && self.state.partition.cleanup.is_compact() {
                 return Err(LogError::KeyRequired);
             }
         }

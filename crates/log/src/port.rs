@@ -78,6 +78,16 @@ pub enum Cleanup {
     },
     /// The latest entry of each key is kept; older ones may go. Entries without a key are refused.
     Compact,
+    /// As [`Compact`](Self::Compact), and what is outdated goes within minutes of the next append: nobody may read it any more.
+    CompactSoon,
+}
+
+impl Cleanup {
+    /// Whether the latest entry of each key is what stays.
+    #[must_use]
+    pub fn is_compact(self) -> bool {
+        matches!(self, Self::Compact | Self::CompactSoon)
+    }
 }
 
 /// A topic to be.

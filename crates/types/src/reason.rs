@@ -161,6 +161,10 @@ reasons! {
     LevelNotRaised, "LEVEL_NOT_RAISED", FailedPrecondition, false,
         "Nhật ký điều khiển chưa được nâng lên mức mà thay đổi này cần.", "The control log does not stand at the level this change needs yet.",
         "When no hub of an older release is to read the log any more: ldop raise-level.";
+    DatasetNotEncrypted, "DATASET_NOT_ENCRYPTED", FailedPrecondition, false,
+        "Bộ dữ liệu không được mã hóa trên nhật ký nên không thể làm cho bản ghi không đọc được nữa.",
+        "Records of the dataset are not all encrypted on the log, so they cannot be made unreadable.",
+        "Publish a deletion; register data of persons as a new dataset, whose records are encrypted from the first.";
     LogUnavailable, "LOG_UNAVAILABLE", Unavailable, true,
         "Nhật ký tạm thời không ghi được.", "The log cannot take records now.", "Send again after the retry time, with the same exchange ids.";
     OutcomeUnknown, "OUTCOME_UNKNOWN", Unavailable, true,

@@ -26,7 +26,7 @@ use super::{
     store::{Batch, Fault, Given, Making, Store, remove},
 };
 use crate::{
-    cipher::Cipher,
+    cipher::{Cipher, Said},
     header::{self, LDOP_HEADER, Reign},
 };
 
@@ -514,9 +514,17 @@ impl Reader {
                 continue;
             }
             let cipher = Arc::clone(&self.cipher);
-            let Some(payload) = cipher.text(meta, entry, &mut room) else {
-                error!(partition, offset = entry.offset, "record was altered, or encrypted under another secret");
-                return Err(Fault::Passing("a record cannot be read".into()));
+            let payload = match cipher.read(meta, entry, &mut room) {
+                Said::Text(payload) => payload,
+                Said::Erased => {
+                    batch.put(sealer, name, place, None, &self.no_keys());
+                    continue;
+                }
+                Said::Altered => {
+                    error!(partition, offset = entry.offset, "record was altered, or encrypted under another secret");
+                    return Err(Fault::Passing("a record cannot be read".into()));
+                }
+                Said::Unknown => return Err(Fault::Passing("the key of a record is not known just now".into())),
             };
             self.secondary_keys(payload);
             let given = Given {

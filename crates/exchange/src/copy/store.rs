@@ -571,6 +571,8 @@ fn connect(path: &Path) -> Result<Connection, Fault> {
         return Err(Fault::Passing(format!("journal mode is {mode}")));
     }
     conn.pragma_update(None, "synchronous", "NORMAL")?;
+    // What was deleted is overwritten, not just unlinked.
+    conn.pragma_update(None, "secure_delete", "ON")?;
     Ok(conn)
 }
 

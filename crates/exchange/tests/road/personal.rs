@@ -5,6 +5,7 @@ use std::fs;
 use ldop_catalog::Mode;
 use ldop_exchange::{
     copy::{Ask, CopyKey, NoAnswer, key_bytes},
+    erase::{self, Erase},
     transfer::{
         changes::{Change, Changes, ReadChanges},
         export::{Export, Exporting},
@@ -227,4 +228,74 @@ async fn answer(exchange: &Exchange, asked: &Ask) -> Option<Bytes> {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("no answer");
+}
+
+#[tokio::test]
+async fn what_is_erased_by_order_is_read_by_nobody_again_and_everything_else_is() {
+    let dir = tempfile::tempdir().expect("folder");
+    let copy_key = Some(CopyKey::new([9; 32]));
+    let exchange = with_samples(node_with(log(dir.path()), dir.path(), copy_key.clone()).await).await;
+    let mut dataset = (*exchange.control.state().stored.datasets["civil-status"]).clone();
+    (dataset.retention_seconds, dataset.current_copy) = (0, Some(ldop_contract::catalog::v1::CurrentCopy::default()));
+    apply(&exchange, vec![control::Change { resource: Some(Resource::Dataset(dataset)) }]).await;
+    let mut sender = publisher(&exchange);
+    let others = good(20);
+    let (first, again) = (ExchangeId::new(), ExchangeId::new());
+    let records = others.iter().map(|sample| incoming(ExchangeId::new(), sample));
+    let records = records.chain([incoming(first, &canary()), incoming(again, &canary())]).collect();
+    send(&mut sender, records).await;
+    let asked = Ask::Keys(vec![key_bytes([CANARY_KEY]).expect("a key")]);
+    assert!(answer(&exchange, &asked).await.is_some());
+
+    let order = |key: &Value, order: &str| Erase {
+        dataset: births(),
+        stage: Stage::Live,
+        key: serde_json::to_vec(key).expect("JSON").into(),
+        order: order.into(),
+        person: "steward so-tu-phap/an".into(),
+    };
+    let communes = Erase { dataset: DatasetName::parse("communes").expect("a name"), ..order(&key(), "QĐ 1") };
+    let refused = erase::erase(&exchange, communes).await;
+    assert_eq!(refused, Err(erase::Refused::Reason(Reason::DatasetNotEncrypted)));
+    assert_eq!(erase::erase(&exchange, order(&key(), " ")).await, Err(erase::Refused::Order));
+    for bad in [json!({}), json!({ "register_no": CANARY_KEY, "kind": "birth" }), json!("x")] {
+        let refused = erase::erase(&exchange, order(&bad, "QĐ 1")).await;
+        assert!(matches!(refused, Err(erase::Refused::Key(_))), "{refused:?}");
+    }
+
+    let erased = erase::erase(&exchange, order(&key(), "QĐ 12/QĐ-STP")).await.expect("erased");
+    assert_eq!(answer(&exchange, &asked).await, None);
+    let shown = |payload: &Bytes| serde_json::from_slice::<Value>(payload).expect("JSON");
+    let mut subscription = subscribe(&exchange, Start::Earliest).await;
+    let received = drain(&mut subscription).await;
+    assert_eq!(received.len(), 21, "the others, and that there was one");
+    assert_eq!(received.iter().filter(|(_, record)| record.is_deletion).count(), 1);
+    assert!(received.iter().all(|(_, record)| shown(&record.payload)["full_name"] != CANARY));
+    drop(subscription);
+    // Its id is not free, and what it stood for cannot be compared any more.
+    let repeat = send(&mut sender, vec![incoming(first, &canary())]).await;
+    assert_eq!(refusal(&repeat[0]).reason, Reason::ExchangeIdExpired);
+
+    // A new record of the key is one like any other. Erased twice is erased.
+    let anew = ExchangeId::new();
+    assert_eq!(receipt(&send(&mut sender, vec![incoming(anew, &canary())]).await[0]).meta.key_generation, 1);
+    assert!(answer(&exchange, &asked).await.is_some());
+    let second = erase::erase(&exchange, order(&key(), "QĐ 13/QĐ-STP")).await.expect("erased");
+    assert!(second.offset > erased.offset && second.partition == erased.partition);
+    let last = ExchangeId::new();
+    receipt(&send(&mut sender, vec![incoming(last, &canary())]).await[0]);
+    drop(sender);
+    exchange.drain(SOON).await;
+    drop(exchange);
+
+    // Also for whoever reads everything anew.
+    fs::remove_dir_all(dir.path().join("index")).expect("removed");
+    fs::remove_dir_all(dir.path().join("copies")).expect("removed");
+    let exchange = node_with(log(dir.path()), dir.path(), copy_key).await;
+    let mut subscription = subscribe(&exchange, Start::Earliest).await;
+    let received = drain(&mut subscription).await;
+    let canaries: Vec<_> = received.iter().filter(|(_, r)| shown(&r.payload)["full_name"] == CANARY).collect();
+    assert_eq!(canaries.iter().map(|(_, r)| r.exchange_id).collect::<Vec<_>>(), [last]);
+    assert_eq!(received.iter().filter(|(_, record)| record.is_deletion).count(), 2);
+    assert!(answer(&exchange, &asked).await.is_some_and(|payload| shown(&payload)["full_name"] == CANARY));
 }

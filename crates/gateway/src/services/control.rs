@@ -5,18 +5,25 @@ use std::sync::Arc;
 use ldop_catalog::roles::{self, Action};
 use ldop_contract::{
     control::v1::{
-        ApplyChangeSetRequest, ApplyChangeSetResponse, ControlHead, GetStatusRequest, GetStatusResponse,
-        RaiseLevelRequest, RaiseLevelResponse, ResourceCount, SubscriptionStatus,
+        ApplyChangeSetRequest, ApplyChangeSetResponse, ControlHead, EraseRecordRequest, EraseRecordResponse,
+        GetStatusRequest, GetStatusResponse, RaiseLevelRequest, RaiseLevelResponse, ResourceCount, SubscriptionStatus,
         control_service_server::ControlService,
     },
     convert::timestamp_to_wire,
 };
 use ldop_control::chain::LEVEL;
-use ldop_exchange::Exchange;
+use ldop_exchange::{
+    Exchange,
+    erase::{self, Erase},
+};
 use ldop_types::TimestampMs;
 use tonic::{Request, Response, Status};
 
-use super::{counted, identity, permitted, reader};
+use super::{
+    counted,
+    exchange::{bad, target},
+    identity, permitted, reader,
+};
 use crate::{
     Identity,
     metrics::Metrics,
@@ -62,6 +69,32 @@ impl ControlService for ControlPlane {
             Ok(Response::new(RaiseLevelResponse { level: level.0, head }))
         };
         counted(&self.metrics, "RaiseLevel", call.await)
+    }
+
+    async fn erase_record(
+        &self,
+        request: Request<EraseRecordRequest>,
+    ) -> Result<Response<EraseRecordResponse>, Status> {
+        let call = async {
+            let person = permitted(&request, Action::EraseRecord)?.to_string();
+            let EraseRecordRequest { dataset, stage, key, order } = request.into_inner();
+            let (dataset, stage) = target(&dataset, stage)?;
+            let erase = Erase { dataset, stage, key: key.into(), order, person };
+            let erased = erase::erase(&self.exchange, erase).await.map_err(|refused| match refused {
+                erase::Refused::Reason(reason) => status::of_reason(reason),
+                erase::Refused::Key(expected) => bad("key", &expected),
+                erase::Refused::Order => {
+                    bad("order", &format!("the decision it is done by, 1-{} bytes", erase::ORDER_BYTES))
+                }
+            })?;
+            Ok(Response::new(EraseRecordResponse {
+                exchange_id: erased.exchange_id.as_bytes().to_vec(),
+                erased_time: Some(timestamp_to_wire(erased.time)),
+                partition: erased.partition,
+                offset: erased.offset,
+            }))
+        };
+        counted(&self.metrics, "EraseRecord", call.await)
     }
 
     async fn get_status(&self, request: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {

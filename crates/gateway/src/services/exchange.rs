@@ -444,7 +444,7 @@ impl Feed {
     }
 }
 
-fn bad(field: &str, expected: &str) -> Status {
+pub(super) fn bad(field: &str, expected: &str) -> Status {
     status::of_bad_fields(vec![BadField { field: field.to_owned(), expected: expected.to_owned() }])
 }
 
@@ -452,7 +452,7 @@ fn parsed<T>(field: &str, parsed: Result<T, IdError>) -> Result<T, Status> {
     parsed.map_err(|error| bad(field, error.expected))
 }
 
-fn target(dataset: &str, stage: i32) -> Result<(DatasetName, Stage), Status> {
+pub(super) fn target(dataset: &str, stage: i32) -> Result<(DatasetName, Stage), Status> {
     let dataset = DatasetName::parse(dataset);
     let stage = stage_from_wire(stage);
     let mut fields = Vec::new();

@@ -56,9 +56,10 @@ pub struct Args {
 
 /// A key as a JSON object.
 #[derive(Debug, Clone)]
-struct Key(Map<String, Value>);
+pub struct Key(pub Map<String, Value>);
 
-fn parse_key(text: &str) -> Result<Key, String> {
+/// Reads a key from the command line.
+pub fn parse_key(text: &str) -> Result<Key, String> {
     if text.trim_start().starts_with('{') {
         return match serde_json::from_str(text) {
             Ok(Value::Object(members)) => Ok(Key(members)),

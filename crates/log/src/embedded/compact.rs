@@ -17,13 +17,14 @@ use tracing::debug;
 
 use super::{
     commit::ROW_TARGET,
+    config::Compaction,
     frame::{self, Damage, Frame, Frames, Row},
     read::{self, altered},
     state::Topic,
     store::{self, INSERT_ROW, Kept, Queries, ReadError, RowMeta, row_id},
     upkeep::{STEP_BYTES, STEP_ROWS, Upkeep},
 };
-use crate::port::{LogError, Offset, Partition};
+use crate::port::{Cleanup, LogError, Offset, Partition};
 
 /// Keys noted in one pass: about 32 MiB. With more, the next pass goes on from there.
 const MAX_KEYS: usize = 500_000;
@@ -116,7 +117,12 @@ impl Compactor {
         let failed = |e| read::read_error(e, &name, 0);
         let kept = queries.kept(id).map_err(failed)?;
         let Some(last) = queries.last(id).map_err(failed)? else { return Ok(false) };
-        let config = upkeep.compaction;
+        let config = match topic.cleanup {
+            Cleanup::CompactSoon => {
+                Compaction { min_age: Duration::ZERO, max_delay: Duration::ZERO, ..upkeep.compaction }
+            }
+            _ => upkeep.compaction,
+        };
         let young = now.saturating_sub(millis(config.min_age));
         let mut oldest_new = None;
         queries.metas(id, kept.cleaned, |row, _| oldest_new.replace(row).is_some()).map_err(failed)?;

@@ -190,6 +190,7 @@ pub(super) fn cleanup_code(cleanup: Cleanup) -> i64 {
     match cleanup {
         Cleanup::Keep => -1,
         Cleanup::Compact => -2,
+        Cleanup::CompactSoon => -3,
         Cleanup::Delete { retention } => i64::try_from(retention.as_millis()).unwrap_or(i64::MAX),
     }
 }
@@ -198,6 +199,7 @@ pub(super) fn cleanup_code(cleanup: Cleanup) -> i64 {
 pub(super) fn cleanup_of(code: i64) -> Cleanup {
     match code {
         -2 => Cleanup::Compact,
+        -3 => Cleanup::CompactSoon,
         ms => u64::try_from(ms).map_or(Cleanup::Keep, |ms| Cleanup::Delete { retention: Duration::from_millis(ms) }),
     }
 }

@@ -17,7 +17,7 @@ use super::{
     state::{PartitionState, Topic},
     store::{Queries, ReadError, RowMeta},
 };
-use crate::port::{Cleanup, Fetched, LogError, Offset, Partition, Watermarks};
+use crate::port::{Fetched, LogError, Offset, Partition, Watermarks};
 
 /// Bytes one read brings at most, whatever was asked for (one entry always comes).
 pub(super) const MAX_FETCH: usize = 8 << 20;
@@ -138,7 +138,7 @@ impl Reads {
         }
         if room == Room::Left && at < end {
             // Compaction cuts rows out of the middle, retention only from the start.
-            let dense = state.cleanup != Cleanup::Compact;
+            let dense = !state.cleanup.is_compact();
             let mut missing = false;
             let read = queries.rows(state.id, at, end, |meta, row| {
                 if meta.next <= at {

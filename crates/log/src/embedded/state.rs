@@ -62,7 +62,7 @@ impl Topic {
         let end = kept.next.max(last.map_or(0, |row| row.next));
         let start = match self.cleanup {
             // As in Kafka: compaction leaves holes, it does not move the start from under a reader.
-            Cleanup::Compact => kept.start,
+            Cleanup::Compact | Cleanup::CompactSoon => kept.start,
             Cleanup::Keep | Cleanup::Delete { .. } => kept.start.max(first.map_or(end, |row| row.base)),
         };
         let state = PartitionState {

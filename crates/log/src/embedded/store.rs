@@ -28,7 +28,7 @@ const SCHEMA: &str = "
         first_partition INTEGER PRIMARY KEY, -- its partitions are numbered from here
         name TEXT NOT NULL UNIQUE,
         partitions INTEGER NOT NULL,
-        cleanup INTEGER NOT NULL             -- -1 keep, -2 compact, else retention in milliseconds
+        cleanup INTEGER NOT NULL             -- -1 keep, -2 compact, -3 compact soon, else retention in milliseconds
     );
     -- What the rows of a partition no longer tell, once some were cleaned up.
     CREATE TABLE partitions(

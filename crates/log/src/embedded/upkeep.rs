@@ -86,7 +86,7 @@ impl Upkeep {
                 let result = self.go_on().and_then(|()| match topic.cleanup {
                     Cleanup::Keep => Ok(false),
                     Cleanup::Delete { retention } => self.retain(queries, &topic, index, retention),
-                    Cleanup::Compact => compactor.compact(self, queries, &topic, index),
+                    Cleanup::Compact | Cleanup::CompactSoon => compactor.compact(self, queries, &topic, index),
                 });
                 match result {
                     Ok(any) => removed |= any,

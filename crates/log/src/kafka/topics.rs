@@ -22,6 +22,8 @@ use crate::port::{Cleanup, LogError, Partition, TopicName, TopicSpec};
 /// New topics are waited for this many times longer than for an answer: brokers write each partition's folder to disk.
 pub(super) const PATIENCE: u32 = 6;
 /// How often a topic just made is looked for.
+/// How soon what is outdated goes from topics that are compacted soon.
+const SOON: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 /// Brokers take up to 10,000 partitions in one request.
 const PARTITIONS_AT_ONCE: u32 = 2_000;
@@ -125,7 +127,7 @@ impl Topics {
         let new = new.collect();
         let mut known = self.known.write();
         for spec in specs {
-            let compacted = spec.cleanup == Cleanup::Compact;
+            let compacted = spec.cleanup.is_compact();
             known.insert(spec.name, Topic { partitions: spec.partitions, compacted });
         }
         Ok(new)
@@ -204,6 +206,13 @@ impl Topics {
             Cleanup::Compact => {
                 set("cleanup.policy", "compact".into());
                 set("min.compaction.lag.ms", millis(self.config.compaction_lag));
+            }
+            // A segment is not compacted while it is written to: it ends with the first append behind a minute.
+            Cleanup::CompactSoon => {
+                set("cleanup.policy", "compact".into());
+                set("min.compaction.lag.ms", "0".into());
+                set("max.compaction.lag.ms", millis(SOON));
+                set("segment.ms", millis(SOON));
             }
         }
         settings.extend(self.config.topic_overrides.clone());
