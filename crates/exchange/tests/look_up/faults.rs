@@ -64,7 +64,7 @@ async fn an_answer_that_is_late_or_comes_again_or_was_never_asked_for_is_dropped
     assert_eq!(serving.answer(1, answer(&samples[0])), Fate::NeverAsked);
     assert_eq!(serving.answer(0, answer(&samples[0])), Fate::NeverAsked);
 
-    let (late, asked) = futures::join!(world.call_within(keys_of(&samples[..1]), Duration::from_millis(50)), async {
+    let (late, asked) = futures::join!(world.call_within(keys_of(&samples[..1]), Duration::from_millis(500)), async {
         serving.next().await.expect("asked").0
     });
     assert_eq!(late.expect("told").answers, [KeyAnswer::NotAnswered(Reason::LookUpNotAnswered)]);
