@@ -42,6 +42,16 @@ pub fn thread() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// Threads of a process.
+///
+/// # Errors
+///
+/// There is no such process.
+pub fn threads(pid: u32) -> anyhow::Result<usize> {
+    let path = format!("/proc/{pid}/task");
+    Ok(fs::read_dir(&path).context(path)?.count())
+}
+
 /// Memory of a process, MiB.
 #[derive(Debug, Clone, Copy)]
 pub struct Memory {

@@ -48,10 +48,7 @@ pub async fn measure(
     let world = World::make(&program, dir, None)?;
     let hub = Hub::start(&world)?;
     world.apply(definitions.to_vec()).await?;
-    world.apply(notes()).await?;
-    publish(&world.client(Dataset::CivilStatus.provider(), None).await?).await?;
-    let clients = [world.client(READER, None).await?];
-    until_it_answers(&clients[0]).await?;
+    let clients = [ready(&world).await?];
     let echo = Echo::start(&world)?;
     let bare = [world.client(READER, Some(&echo.address)).await?];
     let time = Duration::from_secs(if settings.long { 8 } else { 3 });
@@ -78,6 +75,19 @@ pub async fn measure(
     let row = Row::new(format!("look-up by the current copy, {} callers", single::CALLERS), rate(median(rates)));
     let against = format!("tonic mTLS echo {}", rate(median(bare_rates)));
     Ok(vec![row.against(against).at_least(median(ratios), 0.5)])
+}
+
+/// Makes a hub ready to be asked; gives the connection of who asks.
+///
+/// # Errors
+///
+/// The hub refuses something, or its copy does not answer.
+pub async fn ready(world: &World) -> anyhow::Result<Client> {
+    world.apply(notes()).await?;
+    publish(&world.client(Dataset::CivilStatus.provider(), None).await?).await?;
+    let client = world.client(READER, None).await?;
+    until_it_answers(&client).await?;
+    Ok(client)
 }
 
 /// A dataset without personal data, with a current copy, and an agreement to look it up.
@@ -142,7 +152,12 @@ fn question(number: usize) -> anyhow::Result<LookUp> {
     Ok(LookUp::new(AgreementId::parse(AGREEMENT)?, vec![key.into()]))
 }
 
-async fn ask(client: Client, caller: usize, nth: usize) -> anyhow::Result<()> {
+/// Looks one record up.
+///
+/// # Errors
+///
+/// It is not found.
+pub async fn ask(client: Client, caller: usize, nth: usize) -> anyhow::Result<()> {
     let response = client.look_up(question(nth * single::CALLERS + caller)?).await?;
     ensure!(matches!(response.answers[0].outcome, Some(Outcome::Found(_))), "not found");
     Ok(())

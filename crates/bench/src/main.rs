@@ -10,6 +10,7 @@
 //! - [`bare_kafka`], [`bare_sqlite`], [`bare_check`]: what the hub is measured against.
 //! - [`road`], [`single`], [`large`], [`registry`]: bulk, reading, single calls; large states; the schema registry.
 //! - [`copy`], [`export`]: making a current copy; exporting to Parquet.
+//! - [`fan`]: many subscribers, datasets and agreements.
 
 mod bare_check;
 mod bare_kafka;
@@ -18,6 +19,7 @@ mod clock;
 mod copy;
 mod corpus;
 mod export;
+mod fan;
 mod large;
 mod load;
 mod look_up;
@@ -108,6 +110,13 @@ async fn measure(settings: &Settings) -> anyhow::Result<()> {
     }
     if settings.wants(Measure::Export) {
         rows.extend(export::measure(settings, folder.path(), program.clone(), &definitions, &corpus).await?);
+    }
+    if settings.wants(Measure::Fan) {
+        let (program, dir) = (program.clone(), folder.path());
+        let fan = fan::Fan { settings, program, dir, corpus: &corpus, definitions: &definitions };
+        rows.extend(fan.out().await?);
+        rows.push(fan.behind().await?);
+        rows.push(fan.agreements().await?);
     }
     let dir = folder.path().to_owned();
     let large = Large { settings, program, dir, corpus: &corpus, definitions: &definitions };

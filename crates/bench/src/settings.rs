@@ -62,6 +62,8 @@ pub enum Measure {
     Copy,
     /// Exporting to Parquet against Arrow's writer.
     Export,
+    /// One subscriber against 100, one dataset against 100, the head beside a reader far behind, 10 agreements against 10,000.
+    Fan,
 }
 
 impl Settings {
