@@ -148,6 +148,11 @@ impl Exchange {
         Ok(response)
     }
 
+    /// The status of a call refused under an agreement; of one that a quota refuses, with the time to come again.
+    fn refused(&self, agreement: &AgreementId, reason: Reason) -> Status {
+        status::of_reason_after(reason, self.core.retry_after(agreement, reason))
+    }
+
     async fn open_publisher(
         &self,
         system: SystemId,
@@ -177,8 +182,9 @@ impl Exchange {
         };
         let credit = open.credit.unwrap_or(DEFAULT_CREDIT);
         let open = open_from_wire(open)?;
-        let mut subscription =
-            Subscription::open(Arc::clone(&self.core), system, open).await.map_err(status::of_reason)?;
+        let agreement = open.agreement.clone();
+        let opened = Subscription::open(Arc::clone(&self.core), system, open).await;
+        let mut subscription = opened.map_err(|reason| self.refused(&agreement, reason))?;
         subscription.add_credit(credit.records, credit.bytes);
         Ok(subscription)
     }
@@ -405,7 +411,8 @@ impl Feed {
                         Ok(delivery) => Ok(delivery_to_wire(delivery)),
                         Err(reason) => {
                             self.core.metrics.subscriptions_ended.with_label_values(&[reason.as_str()]).inc();
-                            Err(status::of_reason(reason))
+                            let retry_after = self.core.retry_after(&self.subscription.agreement().value.id, reason);
+                            Err(status::of_reason_after(reason, retry_after))
                         }
                     });
                 }
