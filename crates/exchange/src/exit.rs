@@ -3,9 +3,11 @@
 //!
 //! - `grant`, `view`: whether an agreement grants a way out, and what it shows.
 //! - `Exit`: both, for as long as a stream is open.
+//! - `turns`: of whoever reads far behind the end.
 //! - `lanes`: the partitions of a dataset, read a chunk ahead.
 
 pub(crate) mod lanes;
+pub(crate) mod turns;
 
 use std::sync::Arc;
 
@@ -19,7 +21,7 @@ use ldop_types::{AgreementId, ExchangeId, Reason, SystemId, TimestampMs};
 use tokio::sync::watch;
 use tracing::warn;
 
-use self::lanes::Lane;
+use self::{lanes::Lane, turns::Turn};
 use crate::{
     Exchange, header,
     index::Position,
@@ -193,6 +195,11 @@ impl Exit {
             tracing::error!(agreement = %self.agreement.value.id, "accepted record is no JSON object any more");
             Reason::RecordAltered
         })
+    }
+
+    /// Waits for a turn to cut what lies behind the end. Safe to drop.
+    pub(crate) async fn turn(&self) -> Turn {
+        self.exchange.turns.cut().await
     }
 
     /// Reserves records of the day, at most so many, and at least one.

@@ -14,6 +14,7 @@
 //! - [`look_up`]: single records by key, asked of whoever holds them, and accounted for before they are answered.
 //! - [`codes`]: how often codes of a list stand in records, for whoever changes the list.
 //! - [`copy`]: the latest record of each key, to answer look-ups from; derived, rebuilt from the log.
+//! - [`fair`]: places that systems share, so that one that floods the hub leaves room for the others.
 //! - `quotas`: what agreements grant at most, kept at every exit.
 //! - [`occasions`]: what somebody has to see to about agreements.
 //! - [`events`], [`cursors`]: accountable events and durable positions.
@@ -29,6 +30,7 @@ pub mod copy;
 pub mod cursors;
 pub mod events;
 pub mod exit;
+pub mod fair;
 pub mod frame;
 pub mod header;
 pub mod index;
@@ -68,6 +70,7 @@ use crate::{
     copy::{Copies, CopyKey},
     cursors::{Cursors, SubscriptionId},
     events::Events,
+    exit::turns::Turns,
     index::{Index, Position},
     look_up::LookUps,
     metrics::Metrics,
@@ -96,6 +99,8 @@ pub struct Config {
     pub rebuild_index: bool,
     /// Key to encrypt current copies of personal data with; without one, datasets that hold any have none.
     pub copy_key: Option<CopyKey>,
+    /// Most look-ups in flight, all systems together; one system takes half of what the others leave.
+    pub look_ups: usize,
     /// What tells the time.
     pub clock: Arc<Clock>,
 }
@@ -172,6 +177,8 @@ pub struct Exchange {
     personal: Mutex<Personal>,
     /// Held by exports that read current copies.
     exporting: Arc<Semaphore>,
+    /// Held by whoever reads far behind the end: transfers and replays.
+    turns: Turns,
     /// Held while codes are counted: one count at a time.
     counting: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -207,7 +214,7 @@ impl Exchange {
         // Before anything is shipped there.
         let ends = events.ends().await?;
         let cursors = Cursors::open(Arc::clone(&log), Arc::clone(&events), deadline).await?;
-        let opened = LookUps::open(&config.data_dir, &secret, Arc::clone(&clock), Arc::clone(&events));
+        let opened = LookUps::open(&config.data_dir, &secret, Arc::clone(&clock), Arc::clone(&events), config.look_ups);
         let (look_ups, left) = opened.map_err(|source| OpenError::LookUps {
             path: config.data_dir.join("look-ups").display().to_string(),
             source,
@@ -249,6 +256,7 @@ impl Exchange {
             writers: Mutex::new(HashMap::new()),
             open: Mutex::new(HashMap::new()),
             personal: Mutex::default(),
+            turns: Turns::new(),
             exporting: Arc::new(Semaphore::new(transfer::MOST_READERS)),
             counting: Arc::new(Semaphore::new(1)),
             tasks: TaskTracker::new(),

@@ -60,6 +60,7 @@ use crate::{
     copy::{self, Ask},
     events::Events,
     exit::{account_for, grant},
+    fair::{Place, Places, Share},
     header::Salt,
     publish::KEY_BYTES,
     quotas::{self, Reserved},
@@ -74,6 +75,12 @@ pub const KEY_TEXT_BYTES: usize = 4 << 10;
 pub const DEFAULT_TIME: Duration = Duration::from_secs(10);
 /// Most time of a call.
 pub const MOST_TIME: Duration = Duration::from_secs(30);
+
+/// Look-ups answered from copies at the same time. Enough for one write of the journal and one read of a copy to do for many, and few
+/// enough for one that comes beside a flood to be served soon: it is the next.
+const READING: usize = 64;
+/// When a system is to come again that has so many look-ups in flight that the others would have no room.
+const COME_AGAIN: Duration = Duration::from_millis(200);
 
 /// What is asked for.
 #[derive(Clone)]
@@ -198,6 +205,10 @@ pub struct BadKey {
 /// What look-ups need, for as long as the exchange is open.
 pub(crate) struct LookUps {
     pub(crate) router: Router,
+    /// Look-ups in flight.
+    places: Arc<Places>,
+    /// Those of them that are answered from copies.
+    reading: Arc<Places>,
     journal: Arc<Journal>,
     hashes: Hashes,
     views: Views,
@@ -213,14 +224,23 @@ impl LookUps {
         secret: &Secret,
         clock: Arc<Clock>,
         events: Arc<Events>,
+        most: usize,
     ) -> io::Result<(Self, Vec<Unshipped>)> {
         let dir = data_dir.join("look-ups");
         let journal = Arc::new(Journal::open(journal::Config::new(dir, clock))?);
         let (hashes, left) = (Hashes::new(secret), journal.unshipped(usize::MAX));
         let (shipping, stop_shipping) = (TaskTracker::new(), CancellationToken::new());
         shipping.spawn(ship::ship(Arc::clone(&journal), events, stop_shipping.clone()));
-        let look_ups =
-            Self { router: Router::default(), journal, hashes, views: Views::default(), shipping, stop_shipping };
+        let look_ups = Self {
+            router: Router::default(),
+            places: Places::new(most, Share::HalfIsLeft),
+            reading: Places::new(READING, Share::FewestFirst),
+            journal,
+            hashes,
+            views: Views::default(),
+            shipping,
+            stop_shipping,
+        };
         Ok((look_ups, left))
     }
 
@@ -282,6 +302,7 @@ struct Call {
     check: Check,
     /// A record of the day for each key.
     reserved: Reserved,
+    _place: Place,
 }
 
 async fn prepare(
@@ -304,6 +325,9 @@ async fn prepare(
             return Err(Refused::of(told));
         }
     };
+    // Before a call of the quota is spent.
+    let place = exchange.look_ups.places.try_take(system, 1);
+    let place = place.ok_or(Refused::Reason { reason: Reason::Overloaded, retry_after: Some(COME_AGAIN) })?;
     let meter = match exchange.quotas.call(&agreement.value).await {
         Ok(meter) => meter,
         Err(quotas::Refused::Met(met)) => return Err(refused_for(exchange, &agreement.value, met).await),
@@ -336,7 +360,7 @@ async fn prepare(
         return Err(Refused::of(Reason::LookUpNotRecorded));
     }
     let compiled = schema.get().map_err(Refused::of)?;
-    let answerer = Answerer::choose(exchange, stage, &found.value, deadline).await?;
+    let answerer = Answerer::choose(exchange, system, stage, &found.value, deadline).await?;
     let max_age = found.value.definition.current_copy.as_ref().map_or(0, |copy| copy.max_age_seconds);
     let check = Check {
         schema_version: schema.version,
@@ -349,7 +373,10 @@ async fn prepare(
     };
     let (exchange, system, request) = (Arc::clone(exchange), system.clone(), request.clone());
     let max_age = (max_age > 0).then(|| Duration::from_secs(max_age.into()));
-    Ok((Call { exchange, system, request, deadline, started, agreement, keys, max_age, check, reserved }, answerer))
+    Ok((
+        Call { exchange, system, request, deadline, started, agreement, keys, max_age, check, reserved, _place: place },
+        answerer,
+    ))
 }
 
 /// What a caller hears whom a quota refuses, once that is accounted for.

@@ -181,9 +181,15 @@ impl Subscription {
             }
             self.exit.check()?;
             if self.has_credit() {
+                let turn = if self.lanes.is_behind() { Some(self.exit.turn().await) } else { None };
+                if turn.is_some() {
+                    // It may have waited for long.
+                    self.exit.check()?;
+                }
                 if let Some(delivery) = self.cut_batch()? {
                     return Ok(delivery);
                 }
+                drop(turn);
                 if let Some(delivery) = self.notice_end() {
                     return Ok(delivery);
                 }

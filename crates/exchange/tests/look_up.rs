@@ -40,6 +40,8 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 #[path = "look_up/account.rs"]
 mod account;
+#[path = "look_up/fair.rs"]
+mod fair;
 #[path = "look_up/faults.rs"]
 mod faults;
 #[path = "look_up/matrix.rs"]
@@ -55,6 +57,8 @@ const SOON: Duration = Duration::from_secs(30);
 const PROVIDER: &str = "so-tu-phap/ho-tich";
 const CONSUMER: &str = "bhxh-tinh/tiep-nhan";
 const AGREEMENT: &str = "civil-status-to-social-insurance";
+/// Look-ups in flight.
+const LOOK_UPS: usize = 1_024;
 const OFFICER: &str = "can-bo-Bí-Mật-079";
 const CASE: &str = "000.00.16.H21-260115-0001";
 
@@ -86,6 +90,7 @@ async fn node_at(log: Arc<dyn MessageLog>, dir: &Path, clock: Arc<Clock>) -> Wor
         append_deadline: SOON,
         rebuild_index: false,
         copy_key: Some(CopyKey::new([5; 32])),
+        look_ups: LOOK_UPS,
         clock,
     };
     let node = Node { id: node_id, epoch };

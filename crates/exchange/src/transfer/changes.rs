@@ -114,10 +114,14 @@ impl Changes {
     async fn read_on(&mut self) -> Result<Change, Ended> {
         loop {
             self.exit.check()?;
-            if self.left > 0
-                && let Some(batch) = self.cut_batch()?
-            {
-                return Ok(batch);
+            if self.left > 0 && self.lanes.is_behind() {
+                let turn = self.exit.turn().await;
+                // It may have waited for long.
+                self.exit.check()?;
+                if let Some(batch) = self.cut_batch()? {
+                    return Ok(batch);
+                }
+                turn.end();
             }
             if self.left == 0 || self.lanes.are_at_end() {
                 let positions = self.lanes.positions();

@@ -238,6 +238,11 @@ async fn open_log(exchange: &Exchange, exit: &Exit, token: Option<&Token>) -> Re
 async fn next_of_log(exit: &mut Exit, lanes: &mut Lanes) -> Result<Option<CutExport>, Ended> {
     loop {
         exit.check()?;
+        let turn = if lanes.is_behind() { Some(exit.turn().await) } else { None };
+        if turn.is_some() {
+            // It may have waited for long.
+            exit.check()?;
+        }
         while let Some(at) = lanes.next_full() {
             let lane = &mut lanes.all[at];
             let partition = lane.partition.index;
@@ -253,6 +258,7 @@ async fn next_of_log(exit: &mut Exit, lanes: &mut Lanes) -> Result<Option<CutExp
             let records = records.into_iter().map(|record| (partition, record)).collect();
             return Ok(Some((records, token, lanes.positions())));
         }
+        drop(turn);
         if lanes.are_at_end() {
             return Ok(None);
         }
@@ -278,7 +284,8 @@ async fn next_of_copy(exit: &mut Exit, copy: &mut FromCopy) -> Result<Option<Cut
             () = exit.moved() => continue,
         };
         let Some(Page { found, mut through, .. }) = page else { return Ok(None) };
-        // The agreement may have changed while it was read.
+        let turn = exit.turn().await;
+        // The agreement may have changed while it was read, and while others had their turn.
         exit.check()?;
         let mut records = Vec::with_capacity(found.len());
         let (mut projected, mut cuts, mut withheld) = (Vec::new(), Vec::with_capacity(found.len()), 0);
@@ -308,6 +315,7 @@ async fn next_of_copy(exit: &mut Exit, copy: &mut FromCopy) -> Result<Option<Cut
             };
             records.push((record.partition, shown));
         }
+        turn.end();
         exit.count_withheld(withheld);
         if let Some(mut reserved) = reserved {
             reserved.give(records.len());
