@@ -10,6 +10,7 @@
 //! - [`bare_kafka`], [`bare_sqlite`], [`bare_check`]: what the hub is measured against.
 //! - [`road`], [`single`], [`large`], [`registry`]: bulk, reading, single calls; large states; the schema registry.
 //! - [`copy`], [`export`]: making a current copy; exporting to Parquet.
+//! - [`fair`]: a quiet caller beside one that floods the hub.
 
 mod bare_check;
 mod bare_kafka;
@@ -18,6 +19,7 @@ mod clock;
 mod copy;
 mod corpus;
 mod export;
+mod fair;
 mod large;
 mod load;
 mod look_up;
@@ -102,6 +104,9 @@ async fn measure(settings: &Settings) -> anyhow::Result<()> {
     }
     if settings.wants(Measure::LookUp) {
         rows.extend(look_up::measure(settings, folder.path(), program.clone(), &definitions).await?);
+    }
+    if settings.wants(Measure::Fair) {
+        rows.extend(fair::measure(settings, folder.path(), program.clone(), &definitions).await?);
     }
     if settings.wants(Measure::Copy) {
         rows.extend(copy::measure(settings, folder.path(), &definitions).await?);
