@@ -71,8 +71,8 @@ impl World {
         self.exchange.refresh_metrics().await;
         let families = self.registry.gather();
         let family = families.iter().find(|family| family.name() == "ldop_quota_used_records").expect("shown");
-        let [metric] = family.get_metric() else { panic!("one agreement: {family:?}") };
-        assert_eq!(metric.get_label()[0].value(), AGREEMENT);
+        let of_it = |metric: &&prometheus::proto::Metric| metric.get_label()[0].value() == AGREEMENT;
+        let metric = family.get_metric().iter().find(of_it).expect("shown");
         metric.get_gauge().get_value() as i64
     }
 
@@ -403,6 +403,7 @@ async fn what_was_given_before_a_kill_is_known_as_far_as_it_has_an_event_or_stan
         let path = file.expect("entry").path();
         std::fs::copy(&path, after.join("look-ups").join(path.file_name().expect("name"))).expect("copied");
     }
+    std::fs::copy(dir.path().join("hub-secret"), after.join("hub-secret")).expect("copied");
     let next = node_at(Arc::clone(&world.log), &after, Arc::clone(&clock)).await;
     // The first node may ship meanwhile what the second has from the journal: that counts once.
     let used = next.used().await;
