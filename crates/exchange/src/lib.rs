@@ -15,7 +15,7 @@
 //! - [`codes`]: how often codes of a list stand in records, for whoever changes the list.
 //! - [`copy`]: the latest record of each key, to answer look-ups from; derived, rebuilt from the log.
 //! - [`fair`]: places that systems share, so that one that floods the hub leaves room for the others.
-//! - `quotas`: what agreements grant at most, kept at every exit.
+//! - [`quotas`]: what agreements grant at most, kept at every exit.
 //! - [`occasions`]: what somebody has to see to about agreements.
 //! - [`events`], [`cursors`]: accountable events and durable positions.
 //! - [`clock`]: time that does not run backwards.

@@ -1,10 +1,10 @@
 //! Quotas of agreements, kept at every exit: the one place that knows how much of them is used.
 //!
-//! - A call takes one from the agreement's bucket ([`Quotas::call`]); buckets are empty when the process starts.
-//! - Records are reserved before they are cut and given back where they were not given ([`Meter::reserve`]), so that streams of
+//! - A call takes one from the agreement's bucket (`Quotas::call`); buckets are empty when the process starts.
+//! - Records are reserved before they are cut and given back where they were not given (`Meter::reserve`), so that streams of
 //!   one agreement that are open at the same time do not give more than its day allows together.
 //! - Records are counted for each agreement, with quotas or without: one that gets a quota at noon has it from the midnight before.
-//! - What earlier processes gave today is read from the events of `ldop.exchanges` ([`earlier`]), which are what is accounted
+//! - What earlier processes gave today is read from the events of `ldop.exchanges` (`earlier`), which are what is accounted
 //!   for: there is no other file that could disagree.
 //!
 //! Days and hours are those of Việt Nam, by the hub's clock.
