@@ -153,6 +153,8 @@ async fn make(log: &Arc<dyn MessageLog>, folder: &Path, kind: &str) -> anyhow::R
         append_deadline: DEADLINE,
         rebuild_index: false,
         copy_key: Some(CopyKey::new([7; 32])),
+        look_ups: 256,
+        clock: Arc::new(ldop_exchange::clock::Clock::new()),
     };
     let (node, metrics) = (Node { id: [1; 16], epoch: 1 }, Metrics::new(&Default::default())?);
     let started = Instant::now();

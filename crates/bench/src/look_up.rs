@@ -26,7 +26,8 @@ use crate::{
 };
 
 const DATASET: &str = "notes";
-const AGREEMENT: &str = "notes-to-reader";
+/// The agreement of [`READER`].
+pub const AGREEMENT: &str = "notes-to-reader";
 const RECORDS: usize = 2_000;
 /// Bytes of a record as it is shown, about: the echo answers as many.
 pub const SHOWN: usize = 400;
@@ -91,7 +92,7 @@ pub async fn ready(world: &World) -> anyhow::Result<Client> {
 }
 
 /// A dataset without personal data, with a current copy, and an agreement to look it up.
-fn notes() -> Vec<Change> {
+pub fn notes() -> Vec<Change> {
     let property = |at: usize| {
         format!(r#""field_{at}": {{"type": "string", "maxLength": 60, "x-ldop-element": "reference.remark"}}"#)
     };
@@ -129,7 +130,12 @@ fn notes() -> Vec<Change> {
     resources.map(|resource| Change { resource: Some(resource) }).to_vec()
 }
 
-async fn publish(provider: &Client) -> anyhow::Result<()> {
+/// Publishes the records of it.
+///
+/// # Errors
+///
+/// One is refused.
+pub async fn publish(provider: &Client) -> anyhow::Result<()> {
     let dataset = DatasetName::parse(DATASET)?;
     for number in 0..RECORDS {
         let text = |at: usize| {
@@ -147,9 +153,18 @@ fn id(number: usize) -> String {
     format!("note-{number:06}")
 }
 
-fn question(number: usize) -> anyhow::Result<LookUp> {
+/// A question under an agreement.
+///
+/// # Errors
+///
+/// It is no name of an agreement.
+pub fn question_under(agreement: &str, number: usize) -> anyhow::Result<LookUp> {
     let key = format!(r#"{{"field_0":"{}"}}"#, id(number % RECORDS));
-    Ok(LookUp::new(AgreementId::parse(AGREEMENT)?, vec![key.into()]))
+    Ok(LookUp::new(AgreementId::parse(agreement)?, vec![key.into()]))
+}
+
+fn question(number: usize) -> anyhow::Result<LookUp> {
+    question_under(AGREEMENT, number)
 }
 
 /// Looks one record up.
@@ -164,7 +179,11 @@ pub async fn ask(client: Client, caller: usize, nth: usize) -> anyhow::Result<()
 }
 
 /// Waits until the copy has all records, and tells how long one is as it is shown.
-async fn until_it_answers(client: &Client) -> anyhow::Result<()> {
+///
+/// # Errors
+///
+/// It does not answer.
+pub async fn until_it_answers(client: &Client) -> anyhow::Result<()> {
     let started = Instant::now();
     loop {
         let answered = client.look_up(question(RECORDS - 1)?).await;

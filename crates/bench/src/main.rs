@@ -11,6 +11,7 @@
 //! - [`road`], [`single`], [`large`], [`registry`]: bulk, reading, single calls; large states; the schema registry.
 //! - [`copy`], [`export`]: making a current copy; exporting to Parquet.
 //! - [`fan`]: many subscribers, datasets and agreements.
+//! - [`fair`]: a quiet caller beside one that floods the hub.
 
 mod bare_check;
 mod bare_kafka;
@@ -19,6 +20,7 @@ mod clock;
 mod copy;
 mod corpus;
 mod export;
+mod fair;
 mod fan;
 mod large;
 mod load;
@@ -104,6 +106,9 @@ async fn measure(settings: &Settings) -> anyhow::Result<()> {
     }
     if settings.wants(Measure::LookUp) {
         rows.extend(look_up::measure(settings, folder.path(), program.clone(), &definitions).await?);
+    }
+    if settings.wants(Measure::Fair) {
+        rows.extend(fair::measure(settings, folder.path(), program.clone(), &definitions).await?);
     }
     if settings.wants(Measure::Copy) {
         rows.extend(copy::measure(settings, folder.path(), &definitions).await?);

@@ -58,6 +58,8 @@ pub enum Measure {
     Growth,
     /// Look-ups by the current copy against a bare tonic echo.
     LookUp,
+    /// A quiet caller of look-ups alone, and beside one that floods the hub.
+    Fair,
     /// Making a current copy against reading the log.
     Copy,
     /// Exporting to Parquet against Arrow's writer.

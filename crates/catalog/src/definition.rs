@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ldop_types::{AgencyId, AgreementId, DatasetName, IdError, Mask, SchemaName, Stage, SystemId, TimestampMs};
 
+use crate::quotas::{Quotas, QuotasDefinition};
+
 /// Most partitions a topic may have.
 pub const MAX_PARTITIONS: u32 = 64;
 /// Most key fields a dataset may have.
@@ -423,6 +425,8 @@ pub struct Agreement {
     pub masks: Vec<(String, Mask)>,
     /// The ways out it grants, each once.
     pub modes: Vec<Mode>,
+    /// What it grants at most.
+    pub quotas: Quotas,
     /// What was registered.
     pub definition: AgreementDefinition,
 }
@@ -495,6 +499,8 @@ pub struct AgreementDefinition {
     pub modes: Vec<String>,
     pub officer_required: bool,
     pub case_number_required: bool,
+    /// None: nothing is limited.
+    pub quotas: Option<QuotasDefinition>,
 }
 
 /// Whether an agreement grants anything at a moment.
@@ -536,9 +542,14 @@ impl Agreement {
         let condition = &definition.row_condition;
         let fits = condition.len() <= MAX_CONDITION && (condition.is_empty() || !condition.trim().is_empty());
         errors.check(fits, "row_condition", &format!("a condition in CEL of at most {MAX_CONDITION} bytes"));
+        let quotas = definition.quotas.as_ref().map_or_else(|| Ok(Quotas::default()), Quotas::new);
+        let quotas = quotas.unwrap_or_else(|bad| {
+            errors.0.extend(bad);
+            Quotas::default()
+        });
         match (id, provider, consumer, dataset, definition.stage) {
             (Some(id), Some(provider), Some(consumer), Some(dataset), Some(stage)) if errors.0.is_empty() => {
-                Ok(Self { id, provider, consumer, dataset, stage, masks, modes, definition })
+                Ok(Self { id, provider, consumer, dataset, stage, masks, modes, quotas, definition })
             }
             _ => Err(errors.0),
         }

@@ -1,6 +1,7 @@
 //! Who takes part, what is shared, and by which right.
 //!
 //! - [`definition`]: agencies, systems, datasets and agreements as checked values.
+//! - [`quotas`]: how often, how much and at which hours an agreement grants it.
 //! - [`life`]: where an agreement stands, and who has to agree.
 //! - [`roles`]: what people may do, one table.
 //! - [`state`]: the [`Catalog`], an immutable snapshot that is cheap to share, and its decisions.
@@ -10,6 +11,7 @@
 
 pub mod definition;
 pub mod life;
+pub mod quotas;
 pub mod roles;
 pub mod state;
 
@@ -17,4 +19,5 @@ pub use definition::{
     Agency, AgencyDefinition, Agreement, AgreementDefinition, CurrentCopyDefinition, Dataset, DatasetDefinition,
     DefinitionError, LookUpSource, MaskDefinition, Mode, System, SystemDefinition, WireFormat,
 };
+pub use quotas::{Quotas, QuotasDefinition};
 pub use state::Catalog;

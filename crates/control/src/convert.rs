@@ -1,7 +1,8 @@
 //! From stored and wire resources to domain values. Enum words are those of the definition files.
 
 use ldop_catalog::{
-    AgencyDefinition, AgreementDefinition, CurrentCopyDefinition, DatasetDefinition, MaskDefinition, SystemDefinition,
+    AgencyDefinition, AgreementDefinition, CurrentCopyDefinition, DatasetDefinition, MaskDefinition, QuotasDefinition,
+    SystemDefinition,
     life::{Party, State},
 };
 use ldop_contract::{
@@ -189,6 +190,16 @@ pub(crate) fn agreement(a: &catalog::Agreement) -> AgreementDefinition {
         modes: a.modes.iter().map(|mode| mode_word(*mode)).collect(),
         officer_required: a.officer_required,
         case_number_required: a.case_number_required,
+        quotas: a.quotas.as_ref().map(quotas),
+    }
+}
+
+fn quotas(q: &catalog::Quotas) -> QuotasDefinition {
+    QuotasDefinition {
+        calls_per_second: q.calls_per_second,
+        burst: q.burst,
+        records_per_day: q.records_per_day,
+        allowed_hours: q.allowed_hours.clone(),
     }
 }
 

@@ -298,7 +298,7 @@ async fn a_changed_version_waits_while_the_one_in_force_goes_on() {
             .expect("ok");
         assert!(control.state().stored.agreement_statuses.is_empty());
         let levels: Vec<_> = control.events(2).await.expect("events").iter().map(|(e, _)| e.minimum_level).collect();
-        assert_eq!(levels, [2], "nothing new is in the log where nothing new is used");
+        assert_eq!(levels, [6], "hashed keys, and nothing of agreements");
     }
     let control = open(dir.path(), Rules::default()).await;
     let wider = || vec![Resource::Agreement(agreement(&["key", "name"]))];

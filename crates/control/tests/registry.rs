@@ -5,7 +5,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 use bytes::Bytes;
 use ldop_contract::{
     catalog::v1::{
-        Agency, Agreement, CurrentCopy, Dataset, FieldMask, MaskKind, Mode, Provider, SecondaryKey, System, WireFormat,
+        Agency, Agreement, CurrentCopy, Dataset, FieldMask, MaskKind, Mode, Provider, Quotas, SecondaryKey, System,
+        WireFormat,
     },
     control::v1::{ApplyChangeSetRequest, ApplyChangeSetResponse, Change, ChangeEffect, change::Resource},
     exchange::v1::Stage as WireStage,
@@ -480,6 +481,39 @@ async fn an_agreement_that_hides_something_asks_for_the_level_that_knows_how() {
 }
 
 #[tokio::test]
+async fn quotas_ask_for_the_level_that_keeps_them() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = open(dir.path()).await;
+    let world = keyed_world().into_iter().chain([dataset(0), Resource::Agreement(limited(None))]);
+    apply(&control, AN, world.collect()).await.expect("applied");
+    let quotas = Quotas { records_per_day: Some(100), ..Default::default() };
+    apply(&control, AN, vec![Resource::Agreement(limited(Some(quotas.clone())))]).await.expect("applied");
+    apply(&control, AN, vec![Resource::Agreement(limited(None))]).await.expect("taken back");
+    let levels: Vec<_> =
+        control.events(2).await.expect("events").into_iter().map(|(event, _)| event.minimum_level).collect();
+    assert_eq!(levels, [2, 6, 2]);
+    let bad = Quotas { burst: Some(0), allowed_hours: vec!["always".into()], ..quotas };
+    let refused = apply(&control, AN, vec![Resource::Agreement(limited(Some(bad)))]).await.expect_err("bad");
+    let fields: Vec<_> = refused.problems.iter().map(|problem| problem.field.as_str()).collect();
+    let field = |name| format!("changes[0].agreement(a-to-x).quotas.{name}");
+    assert_eq!(fields, [field("burst"), field("allowed_hours[0]")]);
+}
+
+fn limited(quotas: Option<Quotas>) -> Agreement {
+    Agreement {
+        id: "a-to-x".into(),
+        provider: "so-a".into(),
+        consumer: "so-a/x".into(),
+        dataset: "d".into(),
+        stage: WireStage::Live.into(),
+        purpose_vi: "Thử".into(),
+        granted_fields: vec!["name".into()],
+        quotas,
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
 async fn a_revoked_certificate_asks_for_the_level_that_refuses_it() {
     let dir = tempfile::tempdir().expect("folder");
     let control = open(dir.path()).await;
@@ -553,6 +587,19 @@ async fn replayed(dir: &Path, golden: &str) -> Arc<Control> {
 
 fn hex_digest(state: &ControlState) -> String {
     state.digest().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An agreement with quotas, and with fewer.
+#[tokio::test]
+async fn a_log_of_level_6_replays_to_the_same_state_for_ever() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = replayed(dir.path(), "level-6.events").await;
+    let state = control.state();
+    assert_eq!((state.head.sequence, state.level, state.epoch), (6, Level(6), 1));
+    let quotas = &state.catalog.agreements["a-to-x"].value.quotas;
+    assert_eq!((quotas.calls, quotas.records_per_day.map(u64::from)), (None, Some(100)));
+    assert_eq!(hex_digest(&state), "2d4ea09c3f1da141f38c447d3975db1fe7c3bc79d7f213f8f0aeb4971e98ba61");
+    apply(&control, AN, vec![Resource::Schema(schema("new", 1))]).await.expect("it goes on from there");
 }
 
 /// An agreement that was approved and let in, suspended, resumed and reviewed; a version that was refused; another that waits

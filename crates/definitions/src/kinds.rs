@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use ldop_catalog::{
     AgencyDefinition, AgreementDefinition, CurrentCopyDefinition, DatasetDefinition, LookUpSource, MaskDefinition,
-    Mode, SystemDefinition, WireFormat,
+    Mode, QuotasDefinition, SystemDefinition, WireFormat,
 };
 use ldop_dictionary::{
     CodeDefinition, CodeListDefinition, CodePairDefinition, ElementDefinition, ElementStatus, IdentifierRule,
@@ -369,6 +369,22 @@ fn current_copy(reader: &mut Reader<'_>) -> Option<CurrentCopyDefinition> {
     Some(CurrentCopyDefinition { secondary_keys, max_age_seconds })
 }
 
+fn quotas(reader: &mut Reader<'_>) -> Option<QuotasDefinition> {
+    reader.at("quotas");
+    let mut quotas = Reader::new(reader.table.table("quotas"), "agreement");
+    if !quotas.table.stands() {
+        return None;
+    }
+    let definition = QuotasDefinition {
+        calls_per_second: quotas.number32("calls_per_second"),
+        burst: quotas.number32("burst"),
+        records_per_day: quotas.number("records_per_day", u64::MAX),
+        allowed_hours: quotas.texts("allowed_hours", "hours such as \"mon-fri 07:30-17:30\""),
+    };
+    reader.take("quotas", quotas);
+    Some(definition)
+}
+
 pub(crate) fn agreement(table: Table<'_>) -> Entry<AgreementDefinition> {
     let mut reader = Reader::new(table, "agreement");
     let mut definition = AgreementDefinition {
@@ -389,6 +405,7 @@ pub(crate) fn agreement(table: Table<'_>) -> Entry<AgreementDefinition> {
         modes: reader.words("modes", Mode::WORDS),
         officer_required: reader.flag("officer_required"),
         case_number_required: reader.flag("case_number_required"),
+        quotas: quotas(&mut reader),
     };
     reader.at("masks");
     for (at, table) in reader.table.tables("masks").into_iter().enumerate() {

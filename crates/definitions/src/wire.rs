@@ -1,6 +1,8 @@
 //! From definitions to the messages the hub takes.
 
-use ldop_catalog::{AgreementDefinition, DatasetDefinition, LookUpSource, MaskDefinition, Mode, WireFormat};
+use ldop_catalog::{
+    AgreementDefinition, DatasetDefinition, LookUpSource, MaskDefinition, Mode, QuotasDefinition, WireFormat,
+};
 use ldop_contract::{
     catalog::v1 as catalog,
     control::v1::{Change, change::Resource},
@@ -232,6 +234,15 @@ fn mask(d: &MaskDefinition) -> catalog::FieldMask {
     catalog::FieldMask { field: d.field.clone(), kind: kind.into(), shown_first, shown_last }
 }
 
+fn quotas(d: &QuotasDefinition) -> catalog::Quotas {
+    catalog::Quotas {
+        calls_per_second: d.calls_per_second,
+        burst: d.burst,
+        records_per_day: d.records_per_day,
+        allowed_hours: d.allowed_hours.clone(),
+    }
+}
+
 fn agreement(d: &AgreementDefinition) -> catalog::Agreement {
     catalog::Agreement {
         id: d.id.clone(),
@@ -252,5 +263,6 @@ fn agreement(d: &AgreementDefinition) -> catalog::Agreement {
         modes: d.modes.iter().filter_map(|word| Mode::parse(word)).map(|mode| mode_to_wire(mode).into()).collect(),
         officer_required: d.officer_required,
         case_number_required: d.case_number_required,
+        quotas: d.quotas.as_ref().map(quotas),
     }
 }

@@ -11,6 +11,7 @@ use prost::Message as _;
 use tracing::warn;
 
 use crate::{
+    clock::Clock,
     header::{Scope, partition_of},
     index::{Index, Key, Place, Position},
 };
@@ -29,6 +30,7 @@ fn topic() -> TopicName {
 pub struct Events {
     log: Arc<dyn MessageLog>,
     index: Arc<Index>,
+    clock: Arc<Clock>,
     deadline: Duration,
     appenders: Vec<Mutex<Option<Arc<dyn Appender>>>>,
     indexed: tokio::sync::Mutex<bool>,
@@ -40,11 +42,16 @@ impl Events {
     /// # Errors
     ///
     /// Those of [`MessageLog::ensure_topics`].
-    pub async fn open(log: Arc<dyn MessageLog>, index: Arc<Index>, deadline: Duration) -> Result<Self, LogError> {
+    pub async fn open(
+        log: Arc<dyn MessageLog>,
+        index: Arc<Index>,
+        clock: Arc<Clock>,
+        deadline: Duration,
+    ) -> Result<Self, LogError> {
         let cleanup = Cleanup::Delete { retention: RETENTION };
         log.ensure_topics(vec![TopicSpec { name: topic(), partitions: PARTITIONS, cleanup }]).await?;
         let appenders = (0..PARTITIONS).map(|_| Mutex::new(None)).collect();
-        Ok(Self { log, index, deadline, appenders, indexed: tokio::sync::Mutex::new(false) })
+        Ok(Self { log, index, clock, deadline, appenders, indexed: tokio::sync::Mutex::new(false) })
     }
 
     /// Appends events; resolves once they are durable, with the place of each.
@@ -53,7 +60,7 @@ impl Events {
     ///
     /// [`Reason::LogUnavailable`]. Some may be on the log all the same: an event may stand twice, never be missing.
     pub async fn append(&self, events: Vec<(Bytes, Kind)>) -> Result<Vec<Place>, Reason> {
-        let now = TimestampMs::now();
+        let now = self.clock.now();
         let encode = |kind| ExchangeEvent { time_ms: now.0, kind: Some(kind) }.encode_to_vec().into();
         self.append_encoded(events.into_iter().map(|(key, kind)| (key, encode(kind))).collect()).await
     }
@@ -64,7 +71,7 @@ impl Events {
     ///
     /// As [`append`](Self::append).
     pub async fn append_encoded(&self, events: Vec<(Bytes, Bytes)>) -> Result<Vec<Place>, Reason> {
-        let now = TimestampMs::now();
+        let now = self.clock.now();
         let mut lanes: Vec<Vec<NewEntry>> = (0..PARTITIONS).map(|_| Vec::new()).collect();
         let mut order = Vec::with_capacity(events.len());
         for (key, value) in events {
@@ -157,6 +164,43 @@ impl Events {
             self.index.advance(&partition, Position { next, epoch: None });
         }
         *indexed = true;
+        Ok(())
+    }
+
+    /// Where each partition ends now.
+    ///
+    /// # Errors
+    ///
+    /// Those of the log.
+    pub async fn ends(&self) -> Result<Vec<Offset>, LogError> {
+        let partitions = (0..PARTITIONS as usize).map(|lane| self.partition(lane));
+        let marks = partitions.map(|partition| async move { self.log.watermarks(&partition).await });
+        Ok(futures::future::try_join_all(marks).await?.into_iter().map(|marks| marks.end).collect())
+    }
+
+    /// Hands on every event, encoded, that was appended since a time and stands before these ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::LogUnavailable`]; some were handed on.
+    pub async fn since(&self, time: TimestampMs, ends: &[Offset], mut take: impl FnMut(Bytes)) -> Result<(), Reason> {
+        let failed = |error: LogError| {
+            warn!(%error, "accountable events not read");
+            Reason::LogUnavailable
+        };
+        for (lane, end) in ends.iter().enumerate() {
+            let partition = self.partition(lane);
+            let mut next = self.log.offset_at(&partition, time).await.map_err(failed)?;
+            while next < *end {
+                let fetched = self.log.fetch(&partition, next, CATCH_UP_BYTES, Duration::ZERO).await.map_err(failed)?;
+                let values = fetched.entries.into_iter().filter(|entry| entry.offset < *end);
+                values.filter_map(|entry| entry.value).for_each(&mut take);
+                if fetched.next <= next {
+                    break;
+                }
+                next = fetched.next;
+            }
+        }
         Ok(())
     }
 

@@ -3,11 +3,13 @@
 //!
 //! - `grant`, `view`: whether an agreement grants a way out, and what it shows.
 //! - `Exit`: both, for as long as a stream is open.
+//! - `turns`: of whoever reads far behind the end.
 //! - `lanes`: the partitions of a dataset, read a chunk ahead.
 
 pub(crate) mod lanes;
+pub(crate) mod turns;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ldop_catalog::{Agreement, Mode, definition::Validity, life::State, state::Versioned};
@@ -19,8 +21,14 @@ use ldop_types::{AgreementId, ExchangeId, Reason, SystemId, TimestampMs};
 use tokio::sync::watch;
 use tracing::warn;
 
-use self::lanes::Lane;
-use crate::{Exchange, cipher::Said, header, index::Position};
+use self::{lanes::Lane, turns::Turn};
+use crate::{
+    Exchange,
+    cipher::Said,
+    header,
+    index::Position,
+    quotas::{Met, Meter, Refused, Reserved},
+};
 
 /// Records in one message to a consumer.
 pub(crate) const BATCH_RECORDS: usize = 512;
@@ -78,6 +86,27 @@ pub(crate) struct Cut {
     pub(crate) position: Position,
 }
 
+/// Why a stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// For a reason.
+    Reason(Reason),
+    /// For a quota of its agreement, which is [accounted for](Exit::ended) before its caller hears of it.
+    Quota(Met),
+}
+
+impl From<Reason> for Ended {
+    fn from(reason: Reason) -> Self {
+        Self::Reason(reason)
+    }
+}
+
+impl From<Met> for Ended {
+    fn from(met: Met) -> Self {
+        Self::Quota(met)
+    }
+}
+
 /// A way out that is open under an agreement.
 pub(crate) struct Exit {
     pub(crate) exchange: Arc<Exchange>,
@@ -90,6 +119,7 @@ pub(crate) struct Exit {
     /// What the view was compiled at.
     head: Head,
     fenced: watch::Receiver<bool>,
+    meter: Arc<Meter>,
 }
 
 impl Exit {
@@ -108,12 +138,17 @@ impl Exit {
         let head = *control.borrow_and_update();
         let agreement = match grant(&exchange, &system, agreement, mode, None) {
             Ok(agreement) => agreement,
-            Err(reason) => return Err(account_for(&exchange, &system, agreement, mode, reason).await),
+            Err(reason) => return Err(account_for(&exchange, &system, agreement, mode, reason, 0).await),
+        };
+        let meter = match exchange.quotas.call(&agreement.value).await {
+            Ok(meter) => meter,
+            Err(Refused::Met(met)) => return Err(exchange.refuse_for(&agreement.value, mode, met).await),
+            Err(Refused::Unknown(reason)) => return Err(reason),
         };
         let view = view(&exchange, &exchange.control.state(), &agreement.value)?;
         let parser = Parser::new(Limits { bytes: exchange.config.record_bytes, ..Limits::DEFAULT });
         let fenced = exchange.fenced();
-        Ok(Self { exchange, system, agreement, mode, view, parser, control, head, fenced })
+        Ok(Self { exchange, system, agreement, mode, view, parser, control, head, fenced, meter })
     }
 
     /// Whether more may leave. Asked before each message.
@@ -121,12 +156,13 @@ impl Exit {
     /// # Errors
     ///
     /// The reason the stream ends for.
-    pub(crate) fn check(&mut self) -> Result<(), Reason> {
+    pub(crate) fn check(&mut self) -> Result<(), Ended> {
         if *self.fenced.borrow_and_update() {
-            return Err(Reason::Fenced);
+            return Err(Reason::Fenced.into());
         }
         let head = *self.control.borrow_and_update();
         grant(&self.exchange, &self.system, &self.agreement.value.id, self.mode, Some(&self.agreement))?;
+        self.exchange.quotas.hours(&self.agreement.value.quotas)?;
         if head != self.head {
             if self.view.has_condition() {
                 // It is of a version of the schema.
@@ -139,14 +175,15 @@ impl Exit {
 
     /// Resolves when it is to be [checked](Self::check) again although nothing was read. Safe to drop.
     pub(crate) async fn moved(&mut self) {
-        let until = self.agreement.value.definition.valid_until;
-        let expiry =
-            until.map(|until| Duration::from_millis(u64::try_from(until.0 - self.exchange.now().0).unwrap_or(0)));
+        let valid_until = self.agreement.value.definition.valid_until;
+        let hours_until = self.exchange.quotas.hours(&self.agreement.value.quotas).ok().flatten();
+        let until = valid_until.into_iter().chain(hours_until).min();
+        let clock = Arc::clone(&self.exchange.shared.clock);
         tokio::select! {
             // Both senders live as long as the exchange that this holds.
             _ = self.control.changed() => {}
             _ = self.fenced.changed() => {}
-            () = tokio::time::sleep(expiry.unwrap_or_default()), if expiry.is_some() => {}
+            () = clock.reached(until.unwrap_or_default()), if until.is_some() => {}
         }
     }
 
@@ -162,6 +199,33 @@ impl Exit {
         })
     }
 
+    /// Waits for a turn to cut what lies behind the end. Safe to drop.
+    pub(crate) async fn turn(&self) -> Turn {
+        self.exchange.turns.cut().await
+    }
+
+    /// Reserves records of the day, at most so many, and at least one.
+    ///
+    /// # Errors
+    ///
+    /// None is left.
+    pub(crate) fn reserve(&self, most: usize) -> Result<Reserved, Met> {
+        self.meter.reserve(&self.agreement.value.quotas, 1, most as u64)
+    }
+
+    /// That the day's records are given.
+    pub(crate) fn day_is_over(&self) -> Met {
+        self.meter.day_is_over()
+    }
+
+    /// The reason a stream ends for, once it is accounted for that a quota ends it. Safe to drop.
+    pub(crate) async fn ended(&self, ended: Ended) -> Reason {
+        match ended {
+            Ended::Reason(reason) => reason,
+            Ended::Quota(met) => self.exchange.refuse_for(&self.agreement.value, self.mode, met).await,
+        }
+    }
+
     /// Counts what was kept back; nobody but the operator hears of it.
     pub(crate) fn count_withheld(&self, withheld: u64) {
         self.exchange.metrics.withheld.inc_by(withheld);
@@ -171,8 +235,10 @@ impl Exit {
     ///
     /// # Errors
     ///
-    /// [`Reason::RecordAltered`].
-    pub(crate) fn cut(&mut self, lane: &mut Lane, room: Room) -> Result<Cut, Reason> {
+    /// [`Reason::RecordAltered`]; the day's records are given.
+    pub(crate) fn cut(&mut self, lane: &mut Lane, room: Room) -> Result<Cut, Ended> {
+        let mut reserved = self.reserve(room.records)?;
+        let room = Room { records: reserved.records(), ..room };
         let mut records = Vec::with_capacity(lane.buffer.len().min(room.records));
         let (mut bytes, mut withheld) = (0, 0);
         // All payloads of a message share one allocation.
@@ -198,9 +264,9 @@ impl Exit {
                 Said::Erased => continue,
                 Said::Altered => {
                     tracing::error!(partition = %lane.partition, offset = entry.offset, "record was altered, or encrypted under another secret");
-                    return Err(Reason::RecordAltered);
+                    return Err(Reason::RecordAltered.into());
                 }
-                Said::Unknown => return Err(Reason::LogUnavailable),
+                Said::Unknown => return Err(Reason::LogUnavailable.into()),
             };
             if !self.show(payload, &mut projected)? {
                 withheld += 1;
@@ -223,6 +289,7 @@ impl Exit {
             record.payload = projected.slice(cut);
         }
         self.count_withheld(withheld);
+        reserved.give(records.len());
         Ok(Cut { records, bytes, withheld, position: Position { next, epoch: lane.reign.epoch } })
     }
 }
@@ -245,19 +312,21 @@ pub(crate) fn view(exchange: &Exchange, state: &ControlState, agreement: &Agreem
     Ok(grant.view(condition, &exchange.secret.key("mask", agreement.id.as_str())))
 }
 
-/// Makes a refusal durable on the log. Tells what the system is to hear: the reason, once it is accounted for.
+/// Makes a refusal durable on the log, and how many like it before have no event of their own. Tells what the system is to hear: the reason, once it is accounted for.
 pub(crate) async fn account_for(
     exchange: &Exchange,
     system: &SystemId,
     agreement: &AgreementId,
     mode: Mode,
     reason: Reason,
+    more: u32,
 ) -> Reason {
     let refused = AccessRefused {
         system: system.to_string(),
         agreement: agreement.to_string(),
         mode: mode.as_str().to_owned(),
         reason: reason.as_str().to_owned(),
+        more,
     };
     // Those of one system stay in order.
     let key = Bytes::copy_from_slice(system.as_str().as_bytes());

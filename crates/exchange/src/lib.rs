@@ -15,6 +15,8 @@
 //! - [`look_up`]: single records by key, asked of whoever holds them, and accounted for before they are answered.
 //! - [`codes`]: how often codes of a list stand in records, for whoever changes the list.
 //! - [`copy`]: the latest record of each key, to answer look-ups from; derived, rebuilt from the log.
+//! - [`fair`]: places that systems share, so that one that floods the hub leaves room for the others.
+//! - [`quotas`]: what agreements grant at most, kept at every exit.
 //! - [`occasions`]: what somebody has to see to about agreements.
 //! - [`events`], [`cursors`]: accountable events and durable positions.
 //! - [`clock`]: time that does not run backwards.
@@ -30,6 +32,7 @@ pub mod cursors;
 pub mod erase;
 pub mod events;
 pub mod exit;
+pub mod fair;
 pub mod frame;
 pub mod header;
 pub mod index;
@@ -37,6 +40,7 @@ pub mod look_up;
 pub mod metrics;
 pub mod occasions;
 pub mod publish;
+pub mod quotas;
 pub mod secret;
 pub mod subscribe;
 pub mod transfer;
@@ -71,9 +75,11 @@ use crate::{
     copy::{Copies, CopyKey},
     cursors::{Cursors, SubscriptionId},
     events::Events,
+    exit::turns::Turns,
     index::{Index, Position},
     look_up::LookUps,
     metrics::Metrics,
+    quotas::{Earlier, Quotas},
     secret::Secret,
     subscribe::Start,
     writer::{Node, Shared, TopicWriter},
@@ -98,6 +104,10 @@ pub struct Config {
     pub rebuild_index: bool,
     /// Key to encrypt current copies of personal data with; without one, datasets that hold any have none.
     pub copy_key: Option<CopyKey>,
+    /// Most look-ups in flight, all systems together; one system takes half of what the others leave.
+    pub look_ups: usize,
+    /// What tells the time.
+    pub clock: Arc<Clock>,
 }
 
 /// Why the exchange cannot start.
@@ -167,6 +177,7 @@ pub struct Exchange {
     index: Arc<Index>,
     events: Arc<Events>,
     look_ups: LookUps,
+    quotas: Quotas,
     shared: Arc<Shared>,
     secret: Secret,
     writers: Mutex<HashMap<(Stage, DatasetName), Arc<TopicWriter>>>,
@@ -174,6 +185,8 @@ pub struct Exchange {
     personal: Mutex<Personal>,
     /// Held by exports that read current copies.
     exporting: Arc<Semaphore>,
+    /// Held by whoever reads far behind the end: transfers and replays.
+    turns: Turns,
     /// Held while codes are counted: one count at a time.
     counting: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -204,11 +217,19 @@ impl Exchange {
         let index = Index::open(dir.clone(), control.state().hub_id, config.idempotency_window).map_err(failed)?;
         let index = Arc::new(index);
         let deadline = config.append_deadline;
-        let events = Arc::new(Events::open(Arc::clone(&log), Arc::clone(&index), deadline).await?);
+        let clock = Arc::clone(&config.clock);
+        let events = Events::open(Arc::clone(&log), Arc::clone(&index), Arc::clone(&clock), deadline).await?;
+        let events = Arc::new(events);
+        // Before anything is shipped there.
+        let ends = events.ends().await?;
         let cursors = Cursors::open(Arc::clone(&log), Arc::clone(&events), deadline).await?;
-        let look_ups = LookUps::open(&config.data_dir, &secret, Arc::clone(&events)).map_err(|source| {
-            OpenError::LookUps { path: config.data_dir.join("look-ups").display().to_string(), source }
+        let opened = LookUps::open(&config.data_dir, &secret, Arc::clone(&clock), Arc::clone(&events), config.look_ups);
+        let (look_ups, left) = opened.map_err(|source| OpenError::LookUps {
+            path: config.data_dir.join("look-ups").display().to_string(),
+            source,
         })?;
+        let earlier = Earlier::new(Arc::clone(&events), ends, &left, clock.now());
+        let quotas = Quotas::new(Arc::clone(&clock), earlier, metrics.quotas.clone());
         let shared = Arc::new(Shared {
             log: Arc::clone(&log),
             index: Arc::clone(&index),
@@ -218,7 +239,7 @@ impl Exchange {
             window: config.idempotency_window,
             fenced: watch::Sender::new(false),
             metrics: Arc::clone(&metrics),
-            clock: Clock::new(),
+            clock,
             sealing: AtomicBool::new(false),
         });
         let copies = Copies::new(
@@ -238,11 +259,13 @@ impl Exchange {
             index,
             events,
             look_ups,
+            quotas,
             shared,
             secret,
             writers: Mutex::new(HashMap::new()),
             open: Mutex::new(HashMap::new()),
             personal: Mutex::default(),
+            turns: Turns::new(),
             exporting: Arc::new(Semaphore::new(transfer::MOST_READERS)),
             counting: Arc::new(Semaphore::new(1)),
             tasks: TaskTracker::new(),
@@ -252,6 +275,7 @@ impl Exchange {
         exchange.tasks.spawn(Arc::clone(&exchange).keep_cursors());
         exchange.tasks.spawn(Arc::clone(&exchange).watch_epoch());
         exchange.tasks.spawn(Arc::clone(&exchange).keep_telling());
+        exchange.tasks.spawn(Arc::clone(&exchange).know_quotas());
         exchange.tasks.spawn(Arc::clone(&exchange.copies).keep(exchange.stop.clone()));
         Ok(exchange)
     }
@@ -347,6 +371,7 @@ impl Exchange {
         self.metrics.index_ids.set(i64::try_from(self.index.in_memory()).unwrap_or(i64::MAX));
         self.copies.refresh_metrics();
         self.refresh_agreement_metrics();
+        self.refresh_quota_metrics().await;
         let journal_bytes = i64::try_from(self.look_ups.journal_bytes()).unwrap_or(i64::MAX);
         self.metrics.look_ups.journal_bytes.set(journal_bytes);
         for state in self.subscriptions().await {

@@ -50,17 +50,20 @@ use self::{
     answers::{Check, Checked},
     connection::{Heard, Question},
     hashes::Hashes,
-    journal::{Asking, Journal},
+    journal::{Asking, Journal, Unshipped},
     router::{Lesson, Router},
     views::Views,
 };
 use crate::{
     Exchange,
+    clock::Clock,
     copy::{self, Ask},
     events::Events,
     exit::{account_for, grant},
+    fair::{Place, Places, Share},
     header::Salt,
     publish::KEY_BYTES,
+    quotas::{self, Reserved},
     secret::Secret,
 };
 
@@ -72,6 +75,12 @@ pub const KEY_TEXT_BYTES: usize = 4 << 10;
 pub const DEFAULT_TIME: Duration = Duration::from_secs(10);
 /// Most time of a call.
 pub const MOST_TIME: Duration = Duration::from_secs(30);
+
+/// Look-ups answered from copies at the same time. Enough for one write of the journal and one read of a copy to do for many, and few
+/// enough for one that comes beside a flood to be served soon: it is the next.
+const READING: usize = 64;
+/// When a system is to come again that has so many look-ups in flight that the others would have no room.
+const COME_AGAIN: Duration = Duration::from_millis(200);
 
 /// What is asked for.
 #[derive(Clone)]
@@ -196,6 +205,10 @@ pub struct BadKey {
 /// What look-ups need, for as long as the exchange is open.
 pub(crate) struct LookUps {
     pub(crate) router: Router,
+    /// Look-ups in flight.
+    places: Arc<Places>,
+    /// Those of them that are answered from copies.
+    reading: Arc<Places>,
     journal: Arc<Journal>,
     pub(crate) hashes: Hashes,
     views: Views,
@@ -205,13 +218,30 @@ pub(crate) struct LookUps {
 
 impl LookUps {
     /// Opens the journal, and begins to ship what is in it.
-    pub(crate) fn open(data_dir: &Path, secret: &Secret, events: Arc<Events>) -> io::Result<Self> {
+    /// Also what an earlier process left in the journal, which the log may not have yet.
+    pub(crate) fn open(
+        data_dir: &Path,
+        secret: &Secret,
+        clock: Arc<Clock>,
+        events: Arc<Events>,
+        most: usize,
+    ) -> io::Result<(Self, Vec<Unshipped>)> {
         let dir = data_dir.join("look-ups");
-        let journal = Arc::new(Journal::open(journal::Config::new(dir))?);
-        let hashes = Hashes::new(secret);
+        let journal = Arc::new(Journal::open(journal::Config::new(dir, clock))?);
+        let (hashes, left) = (Hashes::new(secret), journal.unshipped(usize::MAX));
         let (shipping, stop_shipping) = (TaskTracker::new(), CancellationToken::new());
         shipping.spawn(ship::ship(Arc::clone(&journal), events, stop_shipping.clone()));
-        Ok(Self { router: Router::default(), journal, hashes, views: Views::default(), shipping, stop_shipping })
+        let look_ups = Self {
+            router: Router::default(),
+            places: Places::new(most, Share::HalfIsLeft),
+            reading: Places::new(READING, Share::FewestFirst),
+            journal,
+            hashes,
+            views: Views::default(),
+            shipping,
+            stop_shipping,
+        };
+        Ok((look_ups, left))
     }
 
     pub(crate) fn journal_bytes(&self) -> u64 {
@@ -270,6 +300,9 @@ struct Call {
     /// How old a current copy may be.
     max_age: Option<Duration>,
     check: Check,
+    /// A record of the day for each key.
+    reserved: Reserved,
+    _place: Place,
 }
 
 async fn prepare(
@@ -288,9 +321,17 @@ async fn prepare(
     let agreement = match grant(exchange, system, &request.agreement, Mode::LookUp, None) {
         Ok(agreement) => agreement,
         Err(reason) => {
-            let told = account_for(exchange, system, &request.agreement, Mode::LookUp, reason).await;
+            let told = account_for(exchange, system, &request.agreement, Mode::LookUp, reason, 0).await;
             return Err(Refused::of(told));
         }
+    };
+    // Before a call of the quota is spent.
+    let place = exchange.look_ups.places.try_take(system, 1);
+    let place = place.ok_or(Refused::Reason { reason: Reason::Overloaded, retry_after: Some(COME_AGAIN) })?;
+    let meter = match exchange.quotas.call(&agreement.value).await {
+        Ok(meter) => meter,
+        Err(quotas::Refused::Met(met)) => return Err(refused_for(exchange, &agreement.value, met).await),
+        Err(quotas::Refused::Unknown(reason)) => return Err(Refused::of(reason)),
     };
     let definition = &agreement.value.definition;
     let missing: Vec<&'static str> = [
@@ -308,13 +349,18 @@ async fn prepare(
     let found = state.dataset(dataset).ok_or(Refused::of(Reason::DatasetUnknown))?;
     let key_fields = found.value.definition.key_fields.clone();
     let keys = read_keys(&request.keys, &key_fields).map_err(Refused::Keys)?;
+    let count = keys.len() as u64;
+    let reserved = match meter.reserve(&agreement.value.quotas, count, count) {
+        Ok(reserved) => reserved,
+        Err(met) => return Err(refused_for(exchange, &agreement.value, met).await),
+    };
     let schema = state.schema(found.value.schema.as_str(), stage).ok_or(Refused::of(Reason::SchemaNotApproved))?;
     let view = exchange.look_ups.views.of(exchange, &state, &agreement).map_err(Refused::of)?;
     if !exchange.look_ups.journal.takes() {
         return Err(Refused::of(Reason::LookUpNotRecorded));
     }
     let compiled = schema.get().map_err(Refused::of)?;
-    let answerer = Answerer::choose(exchange, stage, &found.value, deadline).await?;
+    let answerer = Answerer::choose(exchange, system, stage, &found.value, deadline).await?;
     let max_age = found.value.definition.current_copy.as_ref().map_or(0, |copy| copy.max_age_seconds);
     let check = Check {
         schema_version: schema.version,
@@ -327,7 +373,16 @@ async fn prepare(
     };
     let (exchange, system, request) = (Arc::clone(exchange), system.clone(), request.clone());
     let max_age = (max_age > 0).then(|| Duration::from_secs(max_age.into()));
-    Ok((Call { exchange, system, request, deadline, started, agreement, keys, max_age, check }, answerer))
+    Ok((
+        Call { exchange, system, request, deadline, started, agreement, keys, max_age, check, reserved, _place: place },
+        answerer,
+    ))
+}
+
+/// What a caller hears whom a quota refuses, once that is accounted for.
+async fn refused_for(exchange: &Exchange, agreement: &Agreement, met: quotas::Met) -> Refused {
+    let reason = exchange.refuse_for(agreement, Mode::LookUp, met).await;
+    Refused::Reason { reason, retry_after: (reason == met.reason()).then_some(met.retry_after) }
 }
 
 /// Reads keys as they stand on records.
@@ -357,7 +412,7 @@ fn read_keys(keys: &[Bytes], key_fields: &[String]) -> Result<Vec<Vec<u8>>, Vec<
 
 impl Call {
     /// Asks, answers and accounts for it, to the end.
-    async fn run(self, mut answerer: Answerer, tell: oneshot::Sender<Result<Answered, Refused>>) {
+    async fn run(mut self, mut answerer: Answerer, tell: oneshot::Sender<Result<Answered, Refused>>) {
         let id = ExchangeId::new();
         let now = self.exchange.now();
         let mut asking = self.exchange.look_ups.journal.ask(id, now, self.asked(id));
@@ -403,6 +458,9 @@ impl Call {
         let answered = Answered { exchange_id: id, agreement_version, answers: checked.answers, salt, copy };
         let is_given = tell.send(Ok(answered)).is_ok();
         drop(hold);
+        if is_given {
+            self.reserved.give(counts.found as usize);
+        }
         self.count_call(if is_given { "answered" } else { "caller_gone" });
         asking.close(|outcome| {
             outcome.set_outcome(if is_given { LookUpOutcome::Answered } else { LookUpOutcome::CallerGone });

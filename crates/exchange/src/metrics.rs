@@ -53,6 +53,8 @@ pub struct Metrics {
     pub transferred_records: IntCounterVec,
     /// Agreements.
     pub agreements: crate::occasions::metrics::Metrics,
+    /// Quotas.
+    pub quotas: crate::quotas::metrics::Metrics,
     /// Look-ups.
     pub look_ups: crate::look_up::metrics::Metrics,
 }
@@ -164,6 +166,7 @@ impl Metrics {
             transfers,
             transferred_records,
             agreements: crate::occasions::metrics::Metrics::new(registry)?,
+            quotas: crate::quotas::metrics::Metrics::new(registry)?,
             look_ups: crate::look_up::metrics::Metrics::new(registry, SECONDS)?,
         })
     }

@@ -18,7 +18,7 @@ use crate::{
     Exchange,
     cursors::SubscriptionId,
     exit::{
-        BATCH_BYTES, BATCH_RECORDS, Cut, Delivered, Exit, Room,
+        BATCH_BYTES, BATCH_RECORDS, Cut, Delivered, Ended, Exit, Room,
         lanes::{Lanes, Passed},
     },
     index::Position,
@@ -168,15 +168,28 @@ impl Subscription {
     ///
     /// The reason the hub ends the stream for.
     pub async fn next(&mut self) -> Result<Delivery, Reason> {
+        match self.read_on().await {
+            Ok(next) => Ok(next),
+            Err(ended) => Err(self.exit.ended(ended).await),
+        }
+    }
+
+    async fn read_on(&mut self) -> Result<Delivery, Ended> {
         loop {
             if self.taken_over.is_cancelled() {
-                return Err(Reason::SubscriptionTakenOver);
+                return Err(Reason::SubscriptionTakenOver.into());
             }
             self.exit.check()?;
             if self.has_credit() {
+                let turn = if self.lanes.is_behind() { Some(self.exit.turn().await) } else { None };
+                if turn.is_some() {
+                    // It may have waited for long.
+                    self.exit.check()?;
+                }
                 if let Some(delivery) = self.cut_batch()? {
                     return Ok(delivery);
                 }
+                drop(turn);
                 if let Some(delivery) = self.notice_end() {
                     return Ok(delivery);
                 }
@@ -186,7 +199,7 @@ impl Subscription {
             tokio::select! {
                 read = self.lanes.read(), if self.lanes.is_reading() => read?,
                 () = self.exit.moved() => {}
-                () = self.taken_over.cancelled() => return Err(Reason::SubscriptionTakenOver),
+                () = self.taken_over.cancelled() => return Err(Reason::SubscriptionTakenOver.into()),
             }
         }
     }
@@ -196,7 +209,7 @@ impl Subscription {
     }
 
     /// Cuts the next message from the buffers, each partition in turn.
-    fn cut_batch(&mut self) -> Result<Option<Delivery>, Reason> {
+    fn cut_batch(&mut self) -> Result<Option<Delivery>, Ended> {
         let credit = |credit: u64, most: usize| usize::try_from(credit).map_or(most, |credit| credit.min(most));
         while let Some(at) = self.lanes.next_full() {
             let room = Room {

@@ -65,7 +65,7 @@ pub struct Shared {
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// The hub's clock.
-    pub clock: Clock,
+    pub clock: Arc<Clock>,
     /// Whether a seal is under way.
     pub sealing: AtomicBool,
 }

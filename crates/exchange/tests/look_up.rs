@@ -18,6 +18,7 @@ use ldop_control::{Control, Options, Rules};
 use ldop_definitions::References;
 use ldop_exchange::{
     Config, Exchange,
+    clock::Clock,
     copy::CopyKey,
     look_up::{
         self, Answered, KeyAnswer, LookUp, Refused,
@@ -39,10 +40,14 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 #[path = "look_up/account.rs"]
 mod account;
+#[path = "look_up/fair.rs"]
+mod fair;
 #[path = "look_up/faults.rs"]
 mod faults;
 #[path = "look_up/matrix.rs"]
 mod matrix;
+#[path = "look_up/quotas.rs"]
+mod quotas;
 #[path = "look_up/transfers.rs"]
 mod transfers;
 #[path = "look_up/views.rs"]
@@ -52,6 +57,8 @@ const SOON: Duration = Duration::from_secs(30);
 const PROVIDER: &str = "so-tu-phap/ho-tich";
 const CONSUMER: &str = "bhxh-tinh/tiep-nhan";
 const AGREEMENT: &str = "civil-status-to-social-insurance";
+/// Look-ups in flight.
+const LOOK_UPS: usize = 1_024;
 const OFFICER: &str = "can-bo-Bí-Mật-079";
 const CASE: &str = "000.00.16.H21-260115-0001";
 
@@ -63,6 +70,10 @@ struct World {
 }
 
 async fn node(log: Arc<dyn MessageLog>, dir: &Path) -> World {
+    node_at(log, dir, Arc::new(Clock::new())).await
+}
+
+async fn node_at(log: Arc<dyn MessageLog>, dir: &Path, clock: Arc<Clock>) -> World {
     let node_id = *ExchangeId::new().as_bytes();
     std::fs::create_dir_all(dir).expect("folder");
     let options = Options { dir: dir.to_owned(), node_id, deadline: SOON, agreements: Rules::without_approvals() };
@@ -79,6 +90,8 @@ async fn node(log: Arc<dyn MessageLog>, dir: &Path) -> World {
         append_deadline: SOON,
         rebuild_index: false,
         copy_key: Some(CopyKey::new([5; 32])),
+        look_ups: LOOK_UPS,
+        clock,
     };
     let node = Node { id: node_id, epoch };
     let exchange = Exchange::open(Arc::clone(&log), control, node, config, metrics).await.expect("open exchange");
@@ -86,8 +99,12 @@ async fn node(log: Arc<dyn MessageLog>, dir: &Path) -> World {
 }
 
 async fn world(dir: &Path) -> World {
+    world_at(dir, Arc::new(Clock::new())).await
+}
+
+async fn world_at(dir: &Path, clock: Arc<Clock>) -> World {
     let log = EmbeddedLog::open(embedded::Config::new(dir.join("log"))).expect("open log");
-    let world = node(log, dir).await;
+    let world = node_at(log, dir, clock).await;
     let schemas: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas");
     let loaded = ldop_definitions::load(&[schemas], References::Within).expect("sample definitions hold");
     world.apply(loaded.changes.into_iter().map(|(_, change)| change).collect()).await;

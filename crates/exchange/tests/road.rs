@@ -88,6 +88,8 @@ async fn node_asking(
         append_deadline: SOON,
         rebuild_index: false,
         copy_key,
+        look_ups: 256,
+        clock: Arc::new(ldop_exchange::clock::Clock::new()),
     };
     Exchange::open(log, control, Node { id: node_id, epoch }, config, metrics).await.expect("open exchange")
 }

@@ -200,8 +200,10 @@ pub struct Limits {
     /// Most calls at a time on one connection, 1-10,000. Default 256. One more waits at the caller.
     pub streams: u32,
     /// Most bytes of records between reception and the log's acknowledgement, 1MiB-4GiB. Default 64MiB. Beyond it the
-    /// hub stops reading from callers.
+    /// hub stops reading from callers. One system takes half of what the others leave.
     pub in_flight_bytes: usize,
+    /// Most look-ups in flight, 8-100,000. Default 256. One system takes half of what the others leave; one more is refused.
+    pub look_ups: usize,
     /// How long an exchange id is remembered, 1h-30d. Default 7d.
     pub idempotency_window: Duration,
 }

@@ -179,6 +179,8 @@ async fn serve(config: &Config, ready_file: Option<&Path>, accept_loss: bool) ->
             append_deadline: APPEND_DEADLINE,
             rebuild_index: accept_loss,
             copy_key,
+            look_ups: config.limits.look_ups,
+            clock: Arc::new(ldop_exchange::clock::Clock::new()),
         },
         Arc::new(Metrics::new(&registry)?),
     )

@@ -118,6 +118,12 @@ reasons! {
     ModeNotGranted, "MODE_NOT_GRANTED", PermissionDenied, false,
         "Thỏa thuận không cho phép hình thức khai thác này.", "The agreement does not grant this way of receiving data.",
         "Use a mode the agreement names, or have it name this one.";
+    QuotaExceeded, "QUOTA_EXCEEDED", ResourceExhausted, true,
+        "Đã dùng hết hạn mức của thỏa thuận.", "A quota of the agreement is used up.",
+        "Come again after the retry time, or have the agreement grant more.";
+    OutsideAllowedHours, "OUTSIDE_ALLOWED_HOURS", FailedPrecondition, true,
+        "Ngoài giờ được khai thác theo thỏa thuận.", "The agreement grants nothing at this hour.",
+        "Come again after the retry time; the agreement names its hours, in Việt Nam's time.";
     AgreementUnfit, "AGREEMENT_UNFIT", FailedPrecondition, false,
         "Điều kiện của thỏa thuận không còn khớp với lược đồ của bộ dữ liệu.",
         "The agreement's row condition does not fit the dataset's schema any more.",

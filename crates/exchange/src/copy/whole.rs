@@ -17,8 +17,8 @@ pub(crate) type Wanted = dyn Fn(i64, u32, u64) -> bool + Send + Sync;
 
 /// Consecutive records of a copy.
 pub(crate) struct Page {
-    /// Those that are wanted.
-    pub(crate) found: Vec<Found>,
+    /// Those that are wanted, each with its sequence.
+    pub(crate) found: Vec<(i64, Found)>,
     /// Sequence of the last row looked at; rows come by sequence.
     pub(crate) through: i64,
     /// Nothing comes after it.

@@ -8,6 +8,7 @@ use ldop_log::{Entry, Fetched, LogError, MessageLog, Offset, Partition};
 use ldop_types::Reason;
 use tracing::warn;
 
+use super::turns::Turns;
 use crate::{Exchange, header, header::Reign, index::Position, subscribe::Start};
 
 /// Bytes read at once for one partition.
@@ -94,6 +95,7 @@ pub(crate) enum Passed {
 pub(crate) struct Lanes {
     pub(crate) all: Vec<Lane>,
     log: Arc<dyn MessageLog>,
+    turns: Turns,
     reads: FuturesUnordered<Read>,
     turn: usize,
     passed: Passed,
@@ -126,7 +128,14 @@ impl Lanes {
 
     /// Lanes that are made already.
     pub(crate) fn over(exchange: &Exchange, all: Vec<Lane>, passed: Passed) -> Self {
-        Self { all, log: exchange.log(), reads: FuturesUnordered::new(), turn: 0, passed }
+        Self {
+            all,
+            log: exchange.log(),
+            turns: exchange.turns.clone(),
+            reads: FuturesUnordered::new(),
+            turn: 0,
+            passed,
+        }
     }
 
     /// The partitions of the agreement's dataset, which are there when this returns.
@@ -176,6 +185,11 @@ impl Lanes {
         self.all.iter().all(|lane| lane.at_end && lane.buffer.is_empty())
     }
 
+    /// Whether something is to be cut, and lies so far behind the end that it takes a turn.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.all.iter().any(|lane| !lane.buffer.is_empty() && (!lane.at_end || lane.end.is_some()))
+    }
+
     /// The next lane that has something in its buffer, each in turn.
     pub(crate) fn next_full(&mut self) -> Option<usize> {
         let count = self.all.len();
@@ -198,8 +212,15 @@ impl Lanes {
                 (None, true) => WAIT_AT_END,
                 (None, false) => Duration::ZERO,
             };
+            // Who follows at the end waits for what is not there yet.
+            let turns = (!lane.at_end).then(|| self.turns.clone());
             self.reads.push(Box::pin(async move {
+                let turn = match &turns {
+                    Some(turns) => Some(turns.read().await),
+                    None => None,
+                };
                 let read = log.fetch(&partition, offset, CHUNK_BYTES, wait).await;
+                drop(turn);
                 if read.as_ref().is_err_and(LogError::is_retryable) {
                     tokio::time::sleep(READ_AGAIN).await;
                 }

@@ -6,11 +6,11 @@ use ldop_catalog::{Dataset, definition::LookUpSource};
 use ldop_types::{Reason, Stage, SystemId};
 
 use super::{
-    Refused,
+    COME_AGAIN, Refused,
     connection::{Heard, Question},
     router::{Lesson, Permit},
 };
-use crate::Exchange;
+use crate::{Exchange, fair::Place};
 
 /// Where an answer comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,18 +35,19 @@ impl fmt::Display for Source {
 pub enum Answerer {
     /// A department system that is connected.
     Provider(Permit),
-    /// The hub's current copy.
-    Copy,
+    /// The hub's current copy, and a place among those that read copies.
+    Copy(Place),
 }
 
 impl Answerer {
-    /// Chooses who answers for a dataset, in the order of its definition; waits for room up to the deadline. Safe to drop.
+    /// Chooses who answers a system for a dataset, in the order of its definition; waits for room up to the deadline. Safe to drop.
     ///
     /// # Errors
     ///
     /// [`Reason::LookUpNotServed`]: nobody serves, and no copy answers. [`Reason::Overloaded`].
     pub async fn choose(
         exchange: &Exchange,
+        system: &SystemId,
         stage: Stage,
         dataset: &Dataset,
         deadline: Instant,
@@ -55,14 +56,19 @@ impl Answerer {
         for source in &dataset.look_up_sources {
             match source {
                 LookUpSource::Provider => {
-                    match exchange.look_ups.router.reserve(stage, &dataset.name, deadline).await {
+                    match exchange.look_ups.router.reserve(system, stage, &dataset.name, deadline).await {
                         Ok(permit) => return Ok(Self::Provider(permit)),
                         // It may tell when to come again.
                         Err(refused) if refused.reason() == Reason::LookUpNotServed => nobody = refused,
                         Err(refused) => return Err(refused),
                     }
                 }
-                LookUpSource::CurrentCopy if exchange.copies.is_ready(&dataset.name, stage) => return Ok(Self::Copy),
+                LookUpSource::CurrentCopy if exchange.copies.is_ready(&dataset.name, stage) => {
+                    let place = exchange.look_ups.reading.take(system, 1);
+                    let place = tokio::time::timeout_at(deadline.into(), place).await;
+                    let overloaded = Refused::Reason { reason: Reason::Overloaded, retry_after: Some(COME_AGAIN) };
+                    return place.map(Self::Copy).map_err(|_| overloaded);
+                }
                 LookUpSource::CurrentCopy => {}
             }
         }
@@ -74,7 +80,7 @@ impl Answerer {
     pub fn source(&self) -> Source {
         match self {
             Self::Provider(permit) => Source::System(permit.source().clone()),
-            Self::Copy => Source::Copy,
+            Self::Copy(_) => Source::Copy,
         }
     }
 
@@ -82,7 +88,7 @@ impl Answerer {
     pub async fn ask(&mut self, question: Question) -> Option<Heard> {
         match self {
             Self::Provider(permit) => Some(permit.ask(question).await),
-            Self::Copy => None,
+            Self::Copy(_) => None,
         }
     }
 
@@ -91,7 +97,7 @@ impl Answerer {
         match self {
             Self::Provider(permit) => permit.learn(lesson),
             // It looks after itself.
-            Self::Copy => {}
+            Self::Copy(_) => {}
         }
     }
 }

@@ -42,6 +42,7 @@ use self::{
     segment::Kind,
     writer::{Command, Recovered, Writer},
 };
+use crate::clock::Clock;
 
 /// How long nobody tries to write after a failure, milliseconds.
 const REST_MS: u64 = 1_000;
@@ -55,13 +56,15 @@ pub struct Config {
     pub segment_bytes: usize,
     /// Bytes of all files; when they are used up, askings are refused.
     pub max_bytes: usize,
+    /// What tells when something was answered.
+    pub clock: Arc<Clock>,
 }
 
 impl Config {
     /// Files of 4 MiB, 64 MiB in all: some 100,000 askings while the log takes nothing.
     #[must_use]
-    pub fn new(dir: PathBuf) -> Self {
-        Self { dir, segment_bytes: 4 << 20, max_bytes: 64 << 20 }
+    pub fn new(dir: PathBuf, clock: Arc<Clock>) -> Self {
+        Self { dir, segment_bytes: 4 << 20, max_bytes: 64 << 20, clock }
     }
 }
 
@@ -103,6 +106,7 @@ impl Shared {
 #[derive(Debug)]
 pub struct Journal {
     commands: Sender<Command>,
+    clock: Arc<Clock>,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -125,9 +129,10 @@ impl Journal {
             bytes: AtomicU64::new(0),
         });
         let (commands, received) = mpsc::channel();
+        let clock = Arc::clone(&config.clock);
         let writer = Writer::new(config, Arc::clone(&shared), commands.clone(), recovered);
         let thread = std::thread::Builder::new().name("look-up-journal".into()).spawn(move || writer.run(&received))?;
-        Ok(Self { commands, shared, thread: Mutex::new(Some(thread)) })
+        Ok(Self { commands, clock, shared, thread: Mutex::new(Some(thread)) })
     }
 
     /// Whether it is worth trying: it has not failed or been full just now.
@@ -153,7 +158,8 @@ impl Journal {
         let command = Command::Write { kind: Kind::Asked, id, event: event.encode_to_vec(), done: Some(done) };
         // Without a thread the sender of `done` goes with the command, and that is the answer.
         let _ = self.commands.send(command);
-        Asking { id, outcome: Some(outcome), commands: self.commands.clone(), durable }
+        let (commands, clock) = (self.commands.clone(), Arc::clone(&self.clock));
+        Asking { id, outcome: Some(outcome), commands, clock, durable }
     }
 
     /// The oldest events that are to be shipped.
@@ -203,6 +209,7 @@ pub struct Asking {
     /// `None` once told.
     outcome: Option<LookUpAnswered>,
     commands: Sender<Command>,
+    clock: Arc<Clock>,
     durable: oneshot::Receiver<Result<(), NotWritten>>,
 }
 
@@ -225,7 +232,7 @@ impl Asking {
     }
 
     fn send(&self, outcome: LookUpAnswered) {
-        let event = answered_event(outcome);
+        let event = answered_event(outcome, self.clock.now());
         let command = Command::Write { kind: Kind::Answered, id: self.id, event, done: None };
         let _ = self.commands.send(command);
     }
@@ -239,9 +246,9 @@ impl Drop for Asking {
     }
 }
 
-fn answered_event(outcome: LookUpAnswered) -> Vec<u8> {
+fn answered_event(outcome: LookUpAnswered, now: TimestampMs) -> Vec<u8> {
     let kind = Some(EventKind::LookUpAnswered(outcome));
-    ExchangeEvent { time_ms: TimestampMs::now().0, kind }.encode_to_vec()
+    ExchangeEvent { time_ms: now.0, kind }.encode_to_vec()
 }
 
 /// The outcome of an asking of which nothing more is known.
@@ -307,7 +314,7 @@ fn recover(config: &Config) -> io::Result<Recovered> {
     for outcome in order.iter().filter_map(|id| open.remove(id)) {
         found.last_sequence += 1;
         let id = Bytes::from(outcome.exchange_id.clone());
-        let event = Bytes::from(answered_event(outcome));
+        let event = Bytes::from(answered_event(outcome, config.clock.now()));
         found.unshipped.push(Unshipped { sequence: found.last_sequence, id, event });
     }
     if damaged > 0 {

@@ -1,7 +1,7 @@
 //! Connected providers, by dataset and stage: who is asked next, and when nobody is asked at all.
 //!
 //! A provider has so many questions out at a time and no more ([`CREDIT`]), over all its connections. Whoever comes then
-//! waits in line, unless the line is longer than the caller has time: that is told at once, with the time to come again.
+//! waits in line, where the system with the fewest out is served first, unless the line is longer than the caller has time: that is told at once, with the time to come again.
 //! A provider that fails again and again is left alone for a while ([`Breaker`]). All of this belongs to one provider of
 //! one dataset in one stage, so a slow one holds nobody else up.
 
@@ -16,7 +16,6 @@ use std::{
 
 use ldop_types::{DatasetName, Reason, Stage, SystemId};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
 use super::{
@@ -24,6 +23,7 @@ use super::{
     breaker::Breaker,
     connection::{Connection, Heard, Question},
 };
+use crate::fair::{self, Places, Share};
 
 /// Questions out at one provider.
 pub const CREDIT: usize = 64;
@@ -50,7 +50,7 @@ pub struct Router {
 #[derive(Debug)]
 pub struct Provider {
     system: SystemId,
-    credit: Arc<Semaphore>,
+    credit: Arc<Places>,
     waiting: AtomicUsize,
     state: Mutex<State>,
 }
@@ -110,9 +110,15 @@ impl Router {
     ///
     /// [`Reason::LookUpNotServed`]: nobody is connected, or whoever is is being left alone. [`Reason::Overloaded`]: the
     /// line is longer than the time left.
-    pub async fn reserve(&self, stage: Stage, dataset: &DatasetName, deadline: Instant) -> Result<Permit, Refused> {
+    pub async fn reserve(
+        &self,
+        caller: &SystemId,
+        stage: Stage,
+        dataset: &DatasetName,
+        deadline: Instant,
+    ) -> Result<Permit, Refused> {
         let provider = self.choose(stage, dataset)?;
-        provider.reserve(deadline).await
+        provider.reserve(caller, deadline).await
     }
 
     fn choose(&self, stage: Stage, dataset: &DatasetName) -> Result<Arc<Provider>, Refused> {
@@ -145,7 +151,12 @@ impl Router {
 
 impl Provider {
     fn new(system: SystemId) -> Self {
-        Self { system, credit: Arc::new(Semaphore::new(CREDIT)), waiting: AtomicUsize::new(0), state: Mutex::default() }
+        Self {
+            system,
+            credit: Places::new(CREDIT, Share::FewestFirst),
+            waiting: AtomicUsize::new(0),
+            state: Mutex::default(),
+        }
     }
 
     /// Takes a connection away.
@@ -156,15 +167,16 @@ impl Provider {
     /// How long whoever comes now stands in line.
     fn expected_wait(&self, pace: Duration) -> Duration {
         let waiting = self.waiting.load(Ordering::Relaxed);
-        if waiting == 0 && self.credit.available_permits() > 0 {
+        if waiting == 0 && self.credit.is_free() {
             return Duration::ZERO;
         }
         line(waiting, pace)
     }
 
-    async fn reserve(self: Arc<Self>, deadline: Instant) -> Result<Permit, Refused> {
+    async fn reserve(self: Arc<Self>, caller: &SystemId, deadline: Instant) -> Result<Permit, Refused> {
         let overloaded = |retry_after| Refused::Reason { reason: Reason::Overloaded, retry_after: Some(retry_after) };
-        let wait = self.expected_wait(self.state.lock().pace);
+        let pace = self.state.lock().pace;
+        let wait = if self.credit.is_free() { Duration::ZERO } else { line(self.credit.ahead_of(caller), pace) };
         if Instant::now() + wait > deadline {
             return Err(overloaded(wait));
         }
@@ -172,10 +184,10 @@ impl Provider {
             Some(place) => place,
             None => return Err(overloaded(wait.max(RETRY))),
         };
-        let credit = tokio::time::timeout_at(deadline.into(), Arc::clone(&self.credit).acquire_owned()).await;
+        let credit = tokio::time::timeout_at(deadline.into(), self.credit.take(caller, 1)).await;
         drop(place);
         let credit = match credit {
-            Ok(credit) => credit.map_err(|_| Refused::of(Reason::ShuttingDown))?,
+            Ok(credit) => credit,
             Err(_) => {
                 return Err(overloaded(line(self.waiting.load(Ordering::Relaxed), self.state.lock().pace).max(RETRY)));
             }
@@ -216,7 +228,7 @@ impl Drop for Place<'_> {
 #[derive(Debug)]
 pub struct Permit {
     provider: Arc<Provider>,
-    _credit: OwnedSemaphorePermit,
+    _credit: fair::Place,
     /// When the question went out, and how long it took to be answered or given up.
     asked: Option<(Instant, Option<Duration>)>,
     lesson: Option<Lesson>,
@@ -284,6 +296,10 @@ impl Drop for Permit {
 mod tests {
     use super::*;
 
+    fn caller() -> SystemId {
+        SystemId::parse("so-y-te/his").expect("a name")
+    }
+
     fn provider() -> Arc<Provider> {
         Arc::new(Provider::new(SystemId::parse("so-tu-phap/ho-tich").expect("id")))
     }
@@ -295,14 +311,14 @@ mod tests {
         let soon = Instant::now() + Duration::from_secs(5);
         let mut permits = Vec::new();
         for _ in 0..CREDIT {
-            permits.push(Arc::clone(&provider).reserve(soon).await.expect("there is credit"));
+            permits.push(Arc::clone(&provider).reserve(&caller(), soon).await.expect("there is credit"));
         }
         // One is answered every ten seconds.
-        let refused = Arc::clone(&provider).reserve(soon).await.expect_err("ten seconds are more than five");
+        let refused = Arc::clone(&provider).reserve(&caller(), soon).await.expect_err("ten seconds are more than five");
         let expected = Refused::Reason { reason: Reason::Overloaded, retry_after: Some(Duration::from_secs(10)) };
         assert_eq!(refused, expected);
         permits.pop();
-        Arc::clone(&provider).reserve(soon).await.expect("there is credit again");
+        Arc::clone(&provider).reserve(&caller(), soon).await.expect("there is credit again");
     }
 
     #[tokio::test]
@@ -311,10 +327,10 @@ mod tests {
         let mut permits = Vec::new();
         for _ in 0..CREDIT {
             let soon = Instant::now() + Duration::from_secs(5);
-            permits.push(Arc::clone(&provider).reserve(soon).await.expect("there is credit"));
+            permits.push(Arc::clone(&provider).reserve(&caller(), soon).await.expect("there is credit"));
         }
         let at_once = Instant::now() + Duration::from_millis(20);
-        let refused = Arc::clone(&provider).reserve(at_once).await.expect_err("nobody leaves");
+        let refused = Arc::clone(&provider).reserve(&caller(), at_once).await.expect_err("nobody leaves");
         assert!(matches!(refused, Refused::Reason { reason: Reason::Overloaded, retry_after: Some(_) }), "{refused:?}");
         assert_eq!(provider.waiting.load(Ordering::Relaxed), 0, "whoever gives up leaves the line");
     }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Exchange,
     exit::{
-        BATCH_RECORDS, Cut, Delivered, Exit, Room,
+        BATCH_RECORDS, Cut, Delivered, Ended, Exit, Room,
         lanes::{Lanes, Passed},
     },
     subscribe::Start,
@@ -101,20 +101,27 @@ impl Changes {
     ///
     /// The reason the hub ends the stream for.
     pub async fn next(&mut self) -> Result<Change, Reason> {
-        let next = self.read_on().await;
-        if let Err(reason) = next {
-            self.account.refuse(reason);
+        match self.read_on().await {
+            Ok(next) => Ok(next),
+            Err(ended) => {
+                let reason = self.exit.ended(ended).await;
+                self.account.refuse(reason);
+                Err(reason)
+            }
         }
-        next
     }
 
-    async fn read_on(&mut self) -> Result<Change, Reason> {
+    async fn read_on(&mut self) -> Result<Change, Ended> {
         loop {
             self.exit.check()?;
-            if self.left > 0
-                && let Some(batch) = self.cut_batch()?
-            {
-                return Ok(batch);
+            if self.left > 0 && self.lanes.is_behind() {
+                let turn = self.exit.turn().await;
+                // It may have waited for long.
+                self.exit.check()?;
+                if let Some(batch) = self.cut_batch()? {
+                    return Ok(batch);
+                }
+                turn.end();
             }
             if self.left == 0 || self.lanes.are_at_end() {
                 let positions = self.lanes.positions();
@@ -130,7 +137,7 @@ impl Changes {
         }
     }
 
-    fn cut_batch(&mut self) -> Result<Option<Change>, Reason> {
+    fn cut_batch(&mut self) -> Result<Option<Change>, Ended> {
         while let Some(at) = self.lanes.next_full() {
             let most = usize::try_from(self.left).map_or(BATCH_RECORDS, |left| left.min(BATCH_RECORDS));
             let lane = &mut self.lanes.all[at];

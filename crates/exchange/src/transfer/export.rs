@@ -25,10 +25,11 @@ use crate::{
         whole::{Page, Wanted, Whole},
     },
     exit::{
-        Cut, Delivered, Exit, Room,
+        Cut, Delivered, Ended, Exit, Room,
         lanes::{Lane, Lanes, Passed},
     },
     index::Position,
+    quotas::{Met, Reserved},
     subscribe::Start,
 };
 
@@ -74,6 +75,8 @@ struct FromCopy {
     before: Vec<Stretch>,
     wanted: Arc<Wanted>,
     until: Instant,
+    /// The quota that was met in the middle of a page.
+    met: Option<Met>,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -168,7 +171,8 @@ impl Exporting {
                 };
                 return Ok(Export::Finished(self.account.finish(to)));
             }
-            Err(reason) => {
+            Err(ended) => {
+                let reason = self.exit.ended(ended).await;
                 self.account.refuse(reason);
                 return Err(reason);
             }
@@ -199,7 +203,7 @@ async fn open_copy(exchange: &Exchange, exit: &Exit, token: Option<&Token>) -> R
     let known = before.clone();
     let wanted: Arc<Wanted> =
         Arc::new(move |sequence, partition, offset| is_wanted(&known, sequence, partition, offset));
-    Ok(Some(FromCopy { whole, before, wanted, until: Instant::now() + MOST_TIME, _turn: turn }))
+    Ok(Some(FromCopy { whole, before, wanted, until: Instant::now() + MOST_TIME, met: None, _turn: turn }))
 }
 
 /// The log from its beginning to its end, or what a token tells of it.
@@ -231,9 +235,14 @@ async fn open_log(exchange: &Exchange, exit: &Exit, token: Option<&Token>) -> Re
     Ok(Lanes::over(exchange, all, passed))
 }
 
-async fn next_of_log(exit: &mut Exit, lanes: &mut Lanes) -> Result<Option<CutExport>, Reason> {
+async fn next_of_log(exit: &mut Exit, lanes: &mut Lanes) -> Result<Option<CutExport>, Ended> {
     loop {
         exit.check()?;
+        let turn = if lanes.is_behind() { Some(exit.turn().await) } else { None };
+        if turn.is_some() {
+            // It may have waited for long.
+            exit.check()?;
+        }
         while let Some(at) = lanes.next_full() {
             let lane = &mut lanes.all[at];
             let partition = lane.partition.index;
@@ -249,6 +258,7 @@ async fn next_of_log(exit: &mut Exit, lanes: &mut Lanes) -> Result<Option<CutExp
             let records = records.into_iter().map(|record| (partition, record)).collect();
             return Ok(Some((records, token, lanes.positions())));
         }
+        drop(turn);
         if lanes.are_at_end() {
             return Ok(None);
         }
@@ -260,22 +270,34 @@ async fn next_of_log(exit: &mut Exit, lanes: &mut Lanes) -> Result<Option<CutExp
     }
 }
 
-async fn next_of_copy(exit: &mut Exit, copy: &mut FromCopy) -> Result<Option<CutExport>, Reason> {
+async fn next_of_copy(exit: &mut Exit, copy: &mut FromCopy) -> Result<Option<CutExport>, Ended> {
     loop {
         exit.check()?;
         if Instant::now() >= copy.until {
-            return Err(Reason::Overloaded);
+            return Err(Reason::Overloaded.into());
+        }
+        if let Some(met) = copy.met {
+            return Err(met.into());
         }
         let page = tokio::select! {
             page = copy.whole.next(&copy.wanted) => page.map_err(|_| Reason::CopyNotReady)?,
             () = exit.moved() => continue,
         };
-        let Some(Page { found, through, .. }) = page else { return Ok(None) };
-        // The agreement may have changed while it was read.
+        let Some(Page { found, mut through, .. }) = page else { return Ok(None) };
+        let turn = exit.turn().await;
+        // The agreement may have changed while it was read, and while others had their turn.
         exit.check()?;
         let mut records = Vec::with_capacity(found.len());
         let (mut projected, mut cuts, mut withheld) = (Vec::new(), Vec::with_capacity(found.len()), 0);
-        for record in found {
+        let reserved = if found.is_empty() { None } else { Some(exit.reserve(found.len())?) };
+        let most = reserved.as_ref().map_or(0, Reserved::records);
+        for (sequence, record) in found {
+            if records.len() >= most {
+                // What is left of the page was not given: nothing may come behind it.
+                copy.met = Some(exit.day_is_over());
+                through = sequence - 1;
+                break;
+            }
             let from = projected.len();
             if !exit.show(&record.payload, &mut projected)? {
                 withheld += 1;
@@ -293,7 +315,11 @@ async fn next_of_copy(exit: &mut Exit, copy: &mut FromCopy) -> Result<Option<Cut
             };
             records.push((record.partition, shown));
         }
+        turn.end();
         exit.count_withheld(withheld);
+        if let Some(mut reserved) = reserved {
+            reserved.give(records.len());
+        }
         if records.is_empty() {
             continue;
         }

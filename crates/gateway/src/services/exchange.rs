@@ -13,12 +13,13 @@ use ldop_contract::{
 };
 use ldop_exchange::{
     Exchange as Core,
+    fair::{Place, Places, Share},
     publish::{self, Incoming, NoSuchTime, Publisher, Receipt, Refusal, Ticket, Verdict},
     subscribe::{Delivery, OpenSubscription, Start, Subscription},
 };
 use ldop_types::{AgreementId, DatasetName, ExchangeId, IdError, Reason, Stage, SubscriptionName, SystemId};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, Streaming};
 use tracing::debug;
@@ -44,33 +45,28 @@ const BUDGET_UNIT: usize = 1 << 10;
 type Out<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 type Idle = HashMap<(SystemId, DatasetName, Stage), Vec<Publisher>>;
 
-/// Bytes of records between reception and the log's answer, over all callers.
+/// Bytes of records between reception and the log's answer, over all callers; one system takes half of what the others leave.
 #[derive(Clone)]
 pub struct Budget {
-    permits: Arc<Semaphore>,
-    units: usize,
+    places: Arc<Places>,
 }
 
 impl Budget {
     /// A budget of so many bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        let units = (bytes / BUDGET_UNIT).clamp(1, Semaphore::MAX_PERMITS);
-        Self { permits: Arc::new(Semaphore::new(units)), units }
+        Self { places: Places::new(bytes / BUDGET_UNIT, Share::HalfIsLeft) }
     }
 
     /// Waits for room. One batch larger than the whole budget takes all of it.
-    async fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Status> {
-        let units = bytes.div_ceil(BUDGET_UNIT).clamp(1, self.units);
-        let units = u32::try_from(units).unwrap_or(u32::MAX);
-        let taken = Arc::clone(&self.permits).acquire_many_owned(units).await;
-        taken.map_err(|_| status::of_reason(Reason::ShuttingDown))
+    async fn take(&self, system: &SystemId, bytes: usize) -> Place {
+        self.places.take(system, bytes.div_ceil(BUDGET_UNIT)).await
     }
 
     /// Room now, or a refusal with a retry time.
-    fn try_take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Status> {
-        let units = u32::try_from(bytes.div_ceil(BUDGET_UNIT).clamp(1, self.units)).unwrap_or(u32::MAX);
-        Arc::clone(&self.permits).try_acquire_many_owned(units).map_err(|_| status::of_reason(Reason::Overloaded))
+    fn try_take(&self, system: &SystemId, bytes: usize) -> Result<Place, Status> {
+        let taken = self.places.try_take(system, bytes.div_ceil(BUDGET_UNIT));
+        taken.ok_or_else(|| status::of_reason(Reason::Overloaded))
     }
 }
 
@@ -103,7 +99,7 @@ impl Exchange {
         let request = request.into_inner();
         let (dataset, stage) = target(&request.dataset, request.stage)?;
         let record = request.record.ok_or_else(|| bad("record", "a record"))?;
-        let _room = self.budget.try_take(record.payload.len())?;
+        let _room = self.budget.try_take(&system, record.payload.len())?;
         let record = incoming(record);
         let key = (system, dataset, stage);
         let idle = self.idle.lock().get_mut(&key).and_then(Vec::pop);
@@ -148,6 +144,11 @@ impl Exchange {
         Ok(response)
     }
 
+    /// The status of a call refused under an agreement; of one that a quota refuses, with the time to come again.
+    fn refused(&self, agreement: &AgreementId, reason: Reason) -> Status {
+        status::of_reason_after(reason, self.core.retry_after(agreement, reason))
+    }
+
     async fn open_publisher(
         &self,
         system: SystemId,
@@ -177,8 +178,9 @@ impl Exchange {
         };
         let credit = open.credit.unwrap_or(DEFAULT_CREDIT);
         let open = open_from_wire(open)?;
-        let mut subscription =
-            Subscription::open(Arc::clone(&self.core), system, open).await.map_err(status::of_reason)?;
+        let agreement = open.agreement.clone();
+        let opened = Subscription::open(Arc::clone(&self.core), system, open).await;
+        let mut subscription = opened.map_err(|reason| self.refused(&agreement, reason))?;
         subscription.add_credit(credit.records, credit.bytes);
         Ok(subscription)
     }
@@ -200,12 +202,12 @@ impl wire::exchange_service_server::ExchangeService for Exchange {
         let opening = async {
             let system = identity(&request)?.system().map_err(status::of_reason)?.clone();
             let mut inbound = request.into_inner();
-            let publisher = self.open_publisher(system, &mut inbound).await?;
-            Ok((publisher, inbound))
+            let publisher = self.open_publisher(system.clone(), &mut inbound).await?;
+            Ok((system, publisher, inbound))
         };
-        let (publisher, inbound) = counted(&self.metrics, "PublishStream", opening.await)?;
+        let (system, publisher, inbound) = counted(&self.metrics, "PublishStream", opening.await)?;
         let (submitted, tickets) = mpsc::channel(STREAM_BATCHES);
-        let reader = Reader { publisher, inbound, budget: self.budget.clone(), next_sequence: 0 };
+        let reader = Reader { system, publisher, inbound, budget: self.budget.clone(), next_sequence: 0 };
         let stop = self.stop.clone();
         // Ends with the caller's side of the stream, or when the answering side is dropped.
         self.tasks.spawn(async move {
@@ -307,6 +309,7 @@ impl wire::exchange_service_server::ExchangeService for Exchange {
 
 /// The caller's side of a publish stream.
 struct Reader {
+    system: SystemId,
     publisher: Publisher,
     inbound: Streaming<wire::PublishStreamRequest>,
     budget: Budget,
@@ -317,7 +320,7 @@ struct Reader {
 struct Batch {
     first_sequence: u64,
     ticket: Ticket,
-    _room: OwnedSemaphorePermit,
+    _room: Place,
 }
 
 impl Reader {
@@ -335,7 +338,7 @@ impl Reader {
                 return Err(bad("batch.records", &format!("1-{BATCH_RECORDS} records")));
             }
             let bytes = batch.records.iter().map(|record| record.payload.len()).sum();
-            let room = self.budget.take(bytes).await?;
+            let room = self.budget.take(&self.system, bytes).await;
             let count = batch.records.len() as u64;
             let records = batch.records.into_iter().map(incoming).collect();
             let ticket = self.publisher.submit(records).await.map_err(status::of_reason)?;
@@ -405,7 +408,8 @@ impl Feed {
                         Ok(delivery) => Ok(delivery_to_wire(delivery)),
                         Err(reason) => {
                             self.core.metrics.subscriptions_ended.with_label_values(&[reason.as_str()]).inc();
-                            Err(status::of_reason(reason))
+                            let retry_after = self.core.retry_after(&self.subscription.agreement().value.id, reason);
+                            Err(status::of_reason_after(reason, retry_after))
                         }
                     });
                 }

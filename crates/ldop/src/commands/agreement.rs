@@ -129,6 +129,19 @@ fn modes(agreement: &Agreement) -> Vec<&'static str> {
     agreement.modes.iter().map(|mode| Mode::as_str(*mode)).collect()
 }
 
+/// What an agreement grants at most, in a few words.
+fn quotas(agreement: &Agreement) -> String {
+    let mut told = Vec::new();
+    if let Some(rate) = agreement.quotas.calls {
+        told.push(format!("{}/s, burst {}", rate.per_second, rate.burst));
+    }
+    if let Some(records) = agreement.quotas.records_per_day {
+        told.push(format!("{records}/day"));
+    }
+    told.extend(agreement.definition.quotas.iter().flat_map(|quotas| quotas.allowed_hours.iter().cloned()));
+    if told.is_empty() { "none".to_owned() } else { told.join(", ") }
+}
+
 fn state_word(agreement: &Agreement, now: TimestampMs) -> &'static str {
     match agreement.validity(now) {
         Validity::Valid { until: Some(until) } if until.0 - now.0 < SOON_DAYS * DAY_MS => "expires",

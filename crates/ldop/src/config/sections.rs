@@ -33,6 +33,8 @@ const RECORD_BYTES: u64 = MIB;
 const CONNECTIONS: u64 = 1_024;
 /// Single publishes share a connection; more at a time only queue at the log.
 const STREAMS: u64 = 256;
+/// Half of it to one that floods the hub is still more than a provider takes questions.
+const LOOK_UPS: u64 = 256;
 /// Together with the engine's buffers this keeps a loaded hub under 256 MiB.
 const IN_FLIGHT_BYTES: u64 = 64 * MIB;
 /// A department that is down over a long holiday can still send again what it is not sure of.
@@ -209,6 +211,7 @@ fn limits(table: Table<'_>) -> Limits {
             .unwrap_or(usize::MAX),
         streams: u32::try_from(number(&table, "streams", 1..=10_000).unwrap_or(STREAMS)).unwrap_or(u32::MAX),
         in_flight_bytes: memory("in_flight_bytes", MIB..=4 * GIB, IN_FLIGHT_BYTES).unwrap_or(usize::MAX),
+        look_ups: usize::try_from(number(&table, "look_ups", 8..=100_000).unwrap_or(LOOK_UPS)).unwrap_or(usize::MAX),
         idempotency_window: span(&table, "idempotency_window", HOUR..=30 * 24 * HOUR).unwrap_or(IDEMPOTENCY_WINDOW),
     };
     if limits.in_flight_bytes < limits.record_bytes {

@@ -24,7 +24,8 @@ pub(in crate::copy) type Wanted = dyn Fn(i64, u32, u64) -> bool + Send + Sync;
 
 /// Consecutive rows.
 pub(in crate::copy) struct Page {
-    pub(in crate::copy) found: Vec<Found>,
+    /// Each with its sequence.
+    pub(in crate::copy) found: Vec<(i64, Found)>,
     /// Sequence of the last row looked at.
     pub(in crate::copy) through: i64,
     pub(in crate::copy) is_last: bool,
@@ -100,7 +101,7 @@ impl Whole {
                 let ValueRef::Blob(body) = row.get_ref(3)? else { return Err(damaged("a row has no body")) };
                 let record = self.store.record(&name, place, body.to_vec(), None)?;
                 bytes += record.payload.len();
-                found.push(record);
+                found.push((seq, record));
             }
             if found.len() >= PAGE_ROWS || bytes >= PAGE_BYTES || looked >= LOOK_EVERY {
                 return Ok(Page { found, through: self.through, is_last: false });

@@ -5,7 +5,7 @@ use super::*;
 const SMALL: usize = 4 << 10;
 
 fn config(dir: &std::path::Path) -> Config {
-    Config { segment_bytes: SMALL, max_bytes: 3 * SMALL, ..Config::new(dir.to_owned()) }
+    Config { segment_bytes: SMALL, max_bytes: 3 * SMALL, ..Config::new(dir.to_owned(), Arc::default()) }
 }
 
 fn ask(journal: &Journal) -> (ExchangeId, Asking) {

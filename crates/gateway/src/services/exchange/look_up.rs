@@ -59,9 +59,10 @@ impl Exchange {
     ) -> Result<Out<wire::ServeResponse>, Status> {
         let system = identity(&request)?.system().map_err(status::of_reason)?.clone();
         let mut inbound = request.into_inner();
-        let (serving, terms) = self.open_serving(system, &mut inbound).await?;
+        let (serving, terms) = self.open_serving(system.clone(), &mut inbound).await?;
         let feed = Feed {
             opened: Some(opened_to_wire(&serving, terms)),
+            system,
             serving,
             inbound,
             budget: self.budget.clone(),
@@ -96,6 +97,7 @@ impl Exchange {
 /// One provider's stream.
 struct Feed {
     opened: Option<wire::ServeOpened>,
+    system: SystemId,
     serving: Serving,
     inbound: Streaming<wire::ServeRequest>,
     budget: Budget,
@@ -143,7 +145,7 @@ impl Feed {
         use wire::serve_request::Message;
         match request.message {
             Some(Message::Answer(answer)) if answer.answers.len() <= MOST_ANSWERS => {
-                let room = self.budget.take(bytes_of(&answer)).await?;
+                let room = self.budget.take(&self.system, bytes_of(&answer)).await;
                 let replies = answer.answers.into_iter().map(reply_from_wire).collect();
                 self.serving.answer(answer.ask_id, Answer { replies, hold: Some(Box::new(room)) });
                 Ok(())

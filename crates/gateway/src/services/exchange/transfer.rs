@@ -1,5 +1,7 @@
 //! Changes since a position, and exports.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use ldop_contract::{
     convert::{stage_to_wire, timestamp_from_wire},
@@ -18,7 +20,7 @@ use ldop_types::{AgreementId, Reason};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 
-use super::{Exchange, Out, bad, parsed, positions_to_wire};
+use super::{Core, Exchange, Out, bad, parsed, positions_to_wire};
 use crate::{
     services::identity,
     status::{self, BadField},
@@ -35,9 +37,17 @@ impl Exchange {
         use wire::read_changes_response::Message;
         let system = identity(&request)?.system().map_err(status::of_reason)?.clone();
         let request = changes_from_wire(request.into_inner())?;
-        let changes = Changes::open(self.core.clone(), system, request).await.map_err(status::of_reason)?;
+        let agreement = request.agreement.clone();
+        let changes = Changes::open(self.core.clone(), system, request).await;
+        let changes = changes.map_err(|reason| self.refused(&agreement, reason))?;
         let opened = Message::Opened(changes_opened(changes.opened()));
-        let feed = Feed { first: Some(opened), source: Some(changes), stop: self.stop.clone() };
+        let feed = Feed {
+            first: Some(opened),
+            source: Some(changes),
+            agreement,
+            core: self.core.clone(),
+            stop: self.stop.clone(),
+        };
         Ok(feed.stream(|message| wire::ReadChangesResponse { message: Some(message) }))
     }
 
@@ -53,9 +63,15 @@ impl Exchange {
             return Err(bad("resume_token", "a token as a batch had it, at most 64 KiB"));
         }
         let exporting = Exporting::open(self.core.clone(), system, &agreement, &resume_token).await;
-        let exporting = exporting.map_err(status::of_reason)?;
+        let exporting = exporting.map_err(|reason| self.refused(&agreement, reason))?;
         let opened = Message::Opened(export_opened(&exporting));
-        let feed = Feed { first: Some(opened), source: Some(exporting), stop: self.stop.clone() };
+        let feed = Feed {
+            first: Some(opened),
+            source: Some(exporting),
+            agreement,
+            core: self.core.clone(),
+            stop: self.stop.clone(),
+        };
         Ok(feed.stream(|message| wire::ExportResponse { message: Some(message) }))
     }
 }
@@ -121,6 +137,8 @@ struct Feed<S: Messages> {
     first: Option<S::Message>,
     /// None once the last message was given.
     source: Option<S>,
+    agreement: AgreementId,
+    core: Arc<Core>,
     stop: CancellationToken,
 }
 
@@ -130,7 +148,10 @@ impl<S: Messages> Feed<S> {
             let mut feed = feed?;
             match feed.next().await? {
                 Ok(message) => Some((Ok(wrap(message)), Some(feed))),
-                Err(reason) => Some((Err(status::of_reason(reason)), None)),
+                Err(reason) => {
+                    let retry_after = feed.core.retry_after(&feed.agreement, reason);
+                    Some((Err(status::of_reason_after(reason, retry_after)), None))
+                }
             }
         }))
     }

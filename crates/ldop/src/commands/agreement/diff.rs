@@ -213,6 +213,29 @@ fn differences(old: Option<&Agreement>, new: &Agreement) -> Vec<Difference> {
     for (field, read) in plain {
         tell(field, Effect::Other, old.map_or_else(none, read), read(new));
     }
+    let limits: [Read<Option<u64>>; 3] = [
+        ("calls_per_second", |a| a.quotas.calls.map(|rate| rate.per_second.get().into())),
+        ("burst", |a| a.quotas.calls.map(|rate| rate.burst.get().into())),
+        ("records_per_day", |a| a.quotas.records_per_day.map(Into::into)),
+    ];
+    for (field, read) in limits {
+        let words = |limit: Option<u64>| limit.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string());
+        let most = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+        let (was, is) = (old.and_then(read), read(new));
+        tell(field, longer(most(is) > most(was)), words(was), words(is));
+    }
+    let hours = |agreement: &Agreement| {
+        let ranges = agreement.definition.quotas.iter().flat_map(|quotas| quotas.allowed_hours.iter().cloned());
+        let ranges: Vec<_> = ranges.collect();
+        if ranges.is_empty() { "always".to_owned() } else { ranges.join(", ") }
+    };
+    let (was, is) = (old.map_or_else(|| "always".to_owned(), hours), hours(new));
+    let effect = match (was.as_str(), is.as_str()) {
+        ("always", _) => Effect::Less,
+        (_, "always") => Effect::More,
+        _ => Effect::Other,
+    };
+    tell("allowed_hours", effect, was, is);
     let required: [Read<bool>; 2] = [
         ("officer_required", |a| a.definition.officer_required),
         ("case_number_required", |a| a.definition.case_number_required),
@@ -226,7 +249,7 @@ fn differences(old: Option<&Agreement>, new: &Agreement) -> Vec<Difference> {
 
 #[cfg(test)]
 mod tests {
-    use ldop_catalog::{AgreementDefinition, MaskDefinition};
+    use ldop_catalog::{AgreementDefinition, MaskDefinition, QuotasDefinition};
     use ldop_types::Stage;
 
     use super::*;
@@ -241,6 +264,12 @@ mod tests {
             purpose_vi: "Thử".into(),
             granted_fields: vec!["name".into(), "sex".into()],
             valid_until: Some(TimestampMs(1_000)),
+            quotas: Some(QuotasDefinition {
+                burst: Some(5),
+                calls_per_second: Some(5),
+                records_per_day: Some(100),
+                ..Default::default()
+            }),
             ..Default::default()
         }
     }
@@ -262,6 +291,12 @@ mod tests {
             modes: vec!["look_up".into()],
             valid_until: None,
             officer_required: true,
+            quotas: Some(QuotasDefinition {
+                burst: Some(5),
+                calls_per_second: Some(4),
+                allowed_hours: vec!["07:30-17:30".into()],
+                ..Default::default()
+            }),
             ..definition()
         };
         let expected = [
@@ -272,6 +307,9 @@ mod tests {
             ("mode look_up", "more"),
             ("rows", "less"),
             ("valid_until", "more"),
+            ("calls_per_second", "less"),
+            ("records_per_day", "more"),
+            ("allowed_hours", "less"),
             ("officer_required", "less"),
         ];
         assert_eq!(told(other), expected.map(|(field, effect)| (field.to_owned(), effect)));

@@ -94,6 +94,9 @@ pub fn new(args: &NewArgs) -> Result<Exit, Failure> {
     output::line(format_args!("modes = [\"subscribe\"]"));
     output::line("# valid_from = \"2026-01-01T00:00:00+07:00\"\n# valid_until = \"2027-01-01T00:00:00+07:00\"");
     output::line(
+        "# quotas = { calls_per_second = 10, records_per_day = 10000, allowed_hours = [\"mon-fri 07:30-17:30\"] }",
+    );
+    output::line(
         "# masks = [{ field = \"...\", kind = \"partly_hidden\", shown_last = 4 }]\n# row_condition = 'this.... == \"...\"'",
     );
     Ok(Exit::Ok)

@@ -8,7 +8,7 @@ use ldop_control::agreement_of;
 use ldop_types::TimestampMs;
 use serde_json::{Value, json};
 
-use super::{ListArgs, modes, state, state_word};
+use super::{ListArgs, modes, quotas, state, state_word};
 use crate::{
     connect::Context,
     failure::{Exit, Failure, counted},
@@ -41,6 +41,7 @@ pub async fn run(context: &Context, args: &ListArgs) -> Result<Exit, Failure> {
                 "modes",
                 "fields",
                 "rows",
+                "quotas",
                 "state",
                 "waits for",
             ]);
@@ -133,7 +134,7 @@ fn row(
     agreement: &Agreement,
     waits: bool,
     now: TimestampMs,
-) -> [String; 10] {
+) -> [String; 11] {
     let (shown, masked) = (agreement.definition.granted_fields.len(), agreement.masks.len());
     let word = stands(overview, version, agreement, now);
     let says = if word == state_word(agreement, now) { state(agreement, now) } else { word.clone() };
@@ -146,6 +147,7 @@ fn row(
         modes(agreement).join(", "),
         if masked == 0 { shown.to_string() } else { format!("{shown}, {masked} masked") },
         if agreement.definition.row_condition.is_empty() { "all" } else { "some" }.to_owned(),
+        quotas(agreement),
         says,
         awaited(overview, agreement, &word, waits),
     ]
@@ -168,6 +170,12 @@ fn told(overview: &AgreementOverview, now: TimestampMs) -> Vec<Value> {
             "granted_fields": agreement.definition.granted_fields,
             "masks": masks.collect::<serde_json::Map<_, _>>(),
             "row_condition": agreement.definition.row_condition,
+            "quotas": agreement.definition.quotas.as_ref().map(|quotas| json!({
+                "calls_per_second": quotas.calls_per_second,
+                "burst": quotas.burst,
+                "records_per_day": quotas.records_per_day,
+                "allowed_hours": quotas.allowed_hours,
+            })),
             "valid_from": agreement.definition.valid_from.map(|time| local_time(time.0)),
             "valid_until": agreement.definition.valid_until.map(|time| local_time(time.0)),
             "in_force": !waits,
