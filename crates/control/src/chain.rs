@@ -38,6 +38,8 @@ pub fn level_of_resources(resources: &[ResourceVersion]) -> u32 {
         Some(Resource::Dataset(dataset)) if dataset.current_copy.is_some() || !dataset.look_up_sources.is_empty() => 4,
         // Whoever does not know of it would write records without the frame, and take those with it for altered.
         Some(Resource::Dataset(dataset)) if dataset.wire_format() != WireFormat::Unspecified => 3,
+        // Whoever does not know of these would lose them with the first snapshot, and could not tell why data is shared.
+        Some(Resource::Agreement(agreement)) if !agreement.purpose.is_empty() || !agreement.legal_bases.is_empty() => 6,
         // Whoever does not know of these would show what is to be hidden.
         Some(Resource::Agreement(agreement))
             if !agreement.masks.is_empty()

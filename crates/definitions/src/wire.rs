@@ -252,5 +252,7 @@ fn agreement(d: &AgreementDefinition) -> catalog::Agreement {
         modes: d.modes.iter().filter_map(|word| Mode::parse(word)).map(|mode| mode_to_wire(mode).into()).collect(),
         officer_required: d.officer_required,
         case_number_required: d.case_number_required,
+        purpose: d.purpose.clone(),
+        legal_bases: d.legal_bases.clone(),
     }
 }

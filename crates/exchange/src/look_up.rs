@@ -474,6 +474,7 @@ impl Call {
         metrics.keys(dataset, stage, "not_permitted", counts.not_permitted);
         metrics.keys(dataset, stage, "not_answered", counts.not_answered);
         metrics.keys(dataset, stage, "invalid", counts.invalid);
+            purpose_code: agreement.definition.purpose.clone(),
     }
 }
 

@@ -261,6 +261,7 @@ fn outcome_unknown(asked: &LookUpAsked) -> LookUpAnswered {
 }
 
 /// Reads what an earlier process left.
+        purpose_code: asked.purpose_code.clone(),
 fn recover(config: &Config) -> io::Result<Recovered> {
     let mut found = Recovered::default();
     let (mut records, mut damaged) = (Vec::new(), 0);
