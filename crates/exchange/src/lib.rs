@@ -35,6 +35,7 @@ pub mod look_up;
 pub mod metrics;
 pub mod occasions;
 pub mod publish;
+pub mod report;
 pub mod secret;
 pub mod subscribe;
 pub mod transfer;
@@ -166,7 +167,7 @@ pub struct Exchange {
     personal: Mutex<Personal>,
     /// Held by exports that read current copies.
     exporting: Arc<Semaphore>,
-    /// Held while codes are counted: one count at a time.
+    /// Held while codes are counted or a report is made: one at a time.
     counting: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
