@@ -81,6 +81,8 @@ pub enum Command {
     LookUp(commands::look_up::Args),
     /// Answers look-ups of a dataset from a file of records.
     ServeLookUps(commands::serve_look_ups::Args),
+    /// Counts what was exchanged in a period: as a table, CSV or a workbook.
+    Report(commands::report::Args),
     /// Tells how the hub is.
     Status(commands::status::Args),
     /// Lets the hub use what only this release and newer ones understand, once no older one is to come back.

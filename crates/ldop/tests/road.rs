@@ -16,6 +16,8 @@ mod exports;
 mod life;
 #[path = "road/look_ups.rs"]
 mod look_ups;
+#[path = "road/report.rs"]
+mod report;
 
 const PROVIDER: [&str; 4] = ["--cert", "pki/systems/so-khcn/danh-muc.crt", "--key", "pki/systems/so-khcn/danh-muc.key"];
 const CONSUMER: [&str; 4] =
