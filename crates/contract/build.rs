@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "ldop/catalog/v1/catalog_service.proto",
         "ldop/control/v1/control_service.proto",
         "ldop/control/v1/events.proto",
+        "ldop/control/v1/report.proto",
         "ldop/control/v1/snapshot.proto",
         "ldop/record/v1/record.proto",
     ];

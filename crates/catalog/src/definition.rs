@@ -20,6 +20,10 @@ pub const MAX_REVOKED: usize = 100;
 pub const MAX_TEXT: usize = 2_000;
 /// Longest condition on rows, in bytes.
 pub const MAX_CONDITION: usize = 1_000;
+/// Most legal bases of an agreement.
+pub const MAX_LEGAL_BASES: usize = 20;
+/// Longest code of a purpose or a legal basis, in characters.
+pub const MAX_SHARING_CODE: usize = 64;
 
 /// A bad field of a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +96,22 @@ impl Errors {
             }
         }
         masks
+    }
+
+    /// Codes that could be of a list; whether the list has them is asked where the list is known.
+    fn sharing_codes(&mut self, definition: &AgreementDefinition) {
+        let is_code = |text: &str| {
+            (1..=MAX_SHARING_CODE).contains(&text.chars().count())
+                && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+        };
+        let expected = format!("a code of 1-{MAX_SHARING_CODE} characters without blanks");
+        self.check(definition.purpose.is_empty() || is_code(&definition.purpose), "purpose", &expected);
+        let given = &definition.legal_bases;
+        self.check(given.len() <= MAX_LEGAL_BASES, "legal_bases", &format!("at most {MAX_LEGAL_BASES} codes"));
+        for (at, code) in given.iter().enumerate().take(MAX_LEGAL_BASES) {
+            let fits = is_code(code) && !given[..at].contains(code);
+            self.check(fits, &format!("legal_bases[{at}]"), &format!("{expected}, each once"));
+        }
     }
 
     fn modes(&mut self, words: &[String]) -> Vec<Mode> {
@@ -501,6 +521,10 @@ pub struct AgreementDefinition {
     pub case_number_required: bool,
     /// None: nothing is limited.
     pub quotas: Option<QuotasDefinition>,
+    /// A code of the list `sharing-purposes`; empty: none.
+    pub purpose: String,
+    /// Codes of the list `legal-bases`.
+    pub legal_bases: Vec<String>,
 }
 
 /// Whether an agreement grants anything at a moment.
@@ -547,6 +571,7 @@ impl Agreement {
             errors.0.extend(bad);
             Quotas::default()
         });
+        errors.sharing_codes(&definition);
         match (id, provider, consumer, dataset, definition.stage) {
             (Some(id), Some(provider), Some(consumer), Some(dataset), Some(stage)) if errors.0.is_empty() => {
                 Ok(Self { id, provider, consumer, dataset, stage, masks, modes, quotas, definition })
@@ -620,6 +645,21 @@ mod tests {
         };
         let fields: Vec<_> = Agreement::new(bad).expect_err("bad").into_iter().map(|e| e.field).collect();
         assert_eq!(fields, ["id", "stage", "purpose_vi", "granted_fields", "valid_until"]);
+    }
+
+    #[test]
+    fn purpose_and_legal_bases_are_codes_each_once() {
+        let bad = AgreementDefinition {
+            purpose: "social welfare".into(),
+            legal_bases: vec!["decree-278-2025".into(), "decree-278-2025".into(), String::new(), "x".repeat(65)],
+            ..agreement()
+        };
+        let fields: Vec<_> = Agreement::new(bad).expect_err("bad").into_iter().map(|e| e.field).collect();
+        assert_eq!(fields, ["purpose", "legal_bases[1]", "legal_bases[2]", "legal_bases[3]"]);
+        let many = (0..=MAX_LEGAL_BASES).map(|n| n.to_string()).collect();
+        let errors = Agreement::new(AgreementDefinition { legal_bases: many, ..agreement() }).expect_err("bad");
+        assert_eq!(errors.into_iter().map(|e| e.field).collect::<Vec<_>>(), ["legal_bases"]);
+        assert!(Agreement::new(AgreementDefinition { purpose: "MĐ-01".into(), ..agreement() }).is_ok());
     }
 
     #[test]

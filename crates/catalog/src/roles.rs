@@ -13,6 +13,7 @@ pub enum Action {
     ReadDefinitions,
     ReadSubscriptions,
     CountCodes,
+    ReadReport,
     DefineDictionary,
     DefineSchema,
     SetSubject,
@@ -78,6 +79,12 @@ pub const TABLE: &[Permission] = &[
         [All, Own, Own, All],
     ),
     line(Action::CountCodes, "count_codes", "count how often codes stand in records", [All, No, All, All]),
+    line(
+        Action::ReadReport,
+        "read_report",
+        "count what was exchanged in a period, by whom and for what",
+        [All, No, No, All],
+    ),
     line(Action::DefineDictionary, "define_dictionary", "register elements and code lists", [All, All, All, No]),
     line(
         Action::DefineSchema,

@@ -137,6 +137,12 @@ impl Client {
         CatalogServiceClient::new(self.node().channel).max_decoding_message_size(MESSAGE_LIMIT)
     }
 
+    /// Reports: what was exchanged in a period. The generated client; errors convert by `Error::from`.
+    #[must_use]
+    pub fn reports(&self) -> ControlServiceClient<Channel> {
+        self.control(&self.node())
+    }
+
     pub(crate) fn registry_at(&self, node: &Node) -> RegistryServiceClient<Channel> {
         RegistryServiceClient::new(node.channel.clone()).max_decoding_message_size(MESSAGE_LIMIT)
     }

@@ -40,6 +40,8 @@ pub fn level_of_resources(resources: &[ResourceVersion]) -> u32 {
         Some(Resource::Dataset(dataset)) if dataset.wire_format() != WireFormat::Unspecified => 3,
         // Whoever does not know of them would give more than is granted.
         Some(Resource::Agreement(agreement)) if agreement.quotas.is_some() => 6,
+        // Whoever does not know of these would lose them with the first snapshot, and could not tell why data is shared.
+        Some(Resource::Agreement(agreement)) if !agreement.purpose.is_empty() || !agreement.legal_bases.is_empty() => 6,
         // Whoever does not know of these would show what is to be hidden.
         Some(Resource::Agreement(agreement))
             if !agreement.masks.is_empty()

@@ -2,14 +2,16 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use ldop_catalog::{Agency, Agreement, CurrentCopyDefinition, Dataset, System, life::State, state::Versioned};
+use ldop_catalog::{
+    Agency, Agreement, AgreementDefinition, CurrentCopyDefinition, Dataset, System, life::State, state::Versioned,
+};
 use ldop_contract::{
     catalog::v1::{AgreementTransition, Dataset as WireDataset},
     control::v1::{
         Change, ChangeEffect, ChangeResult, ResourceVersion, change::Resource as Given, resource_version::Resource,
     },
 };
-use ldop_dictionary::{CodeList, Dictionary, Element};
+use ldop_dictionary::{CodeList, Dictionary, Element, sharing::Misfit};
 use ldop_schema_registry::{Grant, registry::Use};
 use ldop_types::{Reason, Sensitivity, Stage, SubjectName, Text, TimestampMs};
 
@@ -657,6 +659,7 @@ impl Checker<'_> {
         for given in given {
             self.misfits(next, &given.agreement.value, &given.place);
             self.legal_basis(next, &given.agreement.value, &given.place);
+            self.sharing_codes(next, &given.agreement.value, &given.place);
         }
         for agreement in next.catalog.agreements.values() {
             let agreement = &agreement.value;
@@ -677,8 +680,13 @@ impl Checker<'_> {
                     .get(&agreement.dataset)
                     .is_some_and(|known| known.value.schema.as_str() != subject)
                 || self.touched.iter().chain(&self.moved).any(|touched| touched.as_str() == subject);
+            let place = || format!("agreement({})", agreement.id);
             if is_judged_anew {
-                self.misfits(next, agreement, &format!("agreement({})", agreement.id));
+                self.misfits(next, agreement, &place());
+            }
+            if dictionary_changed {
+                let AgreementDefinition { purpose, legal_bases, .. } = &agreement.definition;
+                self.code_misfits(next.dictionary.sharing_codes_gone(purpose, legal_bases), &place());
             }
         }
     }
@@ -695,8 +703,26 @@ impl Checker<'_> {
     /// Luật 91/2025: sensitive personal data goes nowhere without a legal basis.
     fn legal_basis(&mut self, next: &ControlState, agreement: &Agreement, place: &str) {
         let is_sensitive = next.most_sensitive(agreement) == Some(Sensitivity::SensitivePersonal);
-        if is_sensitive && agreement.definition.legal_basis.trim().is_empty() && !agreement.definition.ended {
+        let AgreementDefinition { legal_basis, legal_bases, ended, .. } = &agreement.definition;
+        if is_sensitive && legal_basis.trim().is_empty() && legal_bases.is_empty() && !ended {
             self.problem(format!("{place}.legal_basis"), LEGAL_BASIS.0, LEGAL_BASIS.1);
+        }
+    }
+
+    /// Purpose and legal bases are codes that are valid today, where the dictionary has lists of them.
+    fn sharing_codes(&mut self, next: &ControlState, agreement: &Agreement, place: &str) {
+        let AgreementDefinition { purpose, legal_bases, ended, .. } = &agreement.definition;
+        if !ended {
+            let on = TimestampMs(self.asked.now).date_in_vietnam();
+            self.code_misfits(next.dictionary.sharing_misfits(purpose, legal_bases, on), place);
+        }
+    }
+
+    fn code_misfits(&mut self, misfits: Vec<Misfit>, place: &str) {
+        for Misfit { field, found, expected } in misfits {
+            let vi = format!("{} (cần: {})", found.vi, expected.vi);
+            let en = format!("{} (expected: {})", found.en, expected.en);
+            self.problem(format!("{place}.{field}"), vi, en);
         }
     }
 }

@@ -190,6 +190,8 @@ pub(crate) fn agreement(a: &catalog::Agreement) -> AgreementDefinition {
         modes: a.modes.iter().map(|mode| mode_word(*mode)).collect(),
         officer_required: a.officer_required,
         case_number_required: a.case_number_required,
+        purpose: a.purpose.clone(),
+        legal_bases: a.legal_bases.clone(),
         quotas: a.quotas.as_ref().map(quotas),
     }
 }

@@ -10,7 +10,7 @@ use ldop_contract::{
     },
     control::v1::{ApplyChangeSetRequest, ApplyChangeSetResponse, Change, ChangeEffect, change::Resource},
     exchange::v1::Stage as WireStage,
-    registry::v1::{self as wire, SchemaAction},
+    registry::v1::{self as wire, Code, CodeList, SchemaAction},
 };
 use ldop_control::{Control, ControlError, ControlState, Level, Options, Refused, Rules, chain::LEVEL};
 use ldop_log::{
@@ -459,6 +459,8 @@ async fn an_agreement_that_hides_something_asks_for_the_level_that_knows_how() {
         Agreement { modes: vec![Mode::LookUp.into()], ..plain.clone() },
         Agreement { officer_required: true, ..plain.clone() },
         Agreement { case_number_required: true, ..plain.clone() },
+        Agreement { purpose: "statistics".into(), ..plain.clone() },
+        Agreement { legal_bases: vec!["decree-278-2025".into()], ..plain.clone() },
     ];
     for agreement in hiding {
         apply(&control, AN, vec![Resource::Agreement(agreement)]).await.expect("applied");
@@ -466,7 +468,7 @@ async fn an_agreement_that_hides_something_asks_for_the_level_that_knows_how() {
     apply(&control, AN, vec![Resource::Agreement(plain.clone())]).await.expect("applied");
     let levels: Vec<_> =
         control.events(2).await.expect("events").into_iter().map(|(event, _)| event.minimum_level).collect();
-    assert_eq!(levels, [2, 4, 4, 4, 4, 4, 2]);
+    assert_eq!(levels, [2, 4, 4, 4, 4, 4, 6, 6, 2]);
     // Of a newer release: nothing is granted that is not known.
     let newer = Agreement { modes: vec![99], ..plain.clone() };
     let refused = apply(&control, AN, vec![Resource::Agreement(newer)]).await.expect_err("not known");
@@ -511,6 +513,63 @@ fn limited(quotas: Option<Quotas>) -> Agreement {
         quotas,
         ..Default::default()
     }
+}
+
+#[tokio::test]
+async fn an_agreement_names_codes_of_the_lists_that_the_dictionary_has() {
+    let dir = tempfile::tempdir().expect("folder");
+    let control = open(dir.path()).await;
+    let agreement = |id: &str, purpose: &str, bases: &[&str]| {
+        Resource::Agreement(Agreement {
+            id: id.into(),
+            provider: "so-a".into(),
+            consumer: "so-a/x".into(),
+            dataset: "d".into(),
+            stage: WireStage::Live.into(),
+            purpose_vi: "Thử".into(),
+            granted_fields: vec!["name".into()],
+            purpose: purpose.into(),
+            legal_bases: bases.iter().map(|base| (*base).to_owned()).collect(),
+            ..Default::default()
+        })
+    };
+    let list = |id: &str, codes: &[(&str, &str)]| {
+        let code = |(code, valid_to): &(&str, &str)| Code {
+            code: (*code).into(),
+            label_vi: "Nhãn".into(),
+            valid_to: (*valid_to).into(),
+            ..Default::default()
+        };
+        let codes = codes.iter().map(code).collect();
+        Resource::CodeList(CodeList { id: id.into(), name_vi: "Mẫu".into(), codes, ..Default::default() })
+    };
+    // Without the lists free text is enough, as it was before there were any.
+    let world = keyed_world().into_iter().chain([dataset(0), agreement("old", "", &[])]);
+    apply(&control, AN, world.collect()).await.expect("applied");
+    let lists = vec![
+        list("sharing-purposes", &[("statistics", ""), ("taxes", "")]),
+        list("legal-bases", &[("decree-47-2020", "2025-10-21"), ("decree-278-2025", "")]),
+    ];
+    apply(&control, AN, lists).await.expect("what stands goes on");
+    let refused = apply(&control, AN, vec![agreement("new", "", &[])]).await.expect_err("names none");
+    let fields: Vec<_> = refused.problems.iter().map(|problem| problem.field.as_str()).collect();
+    assert_eq!(fields, ["changes[0].agreement(new).purpose", "changes[0].agreement(new).legal_bases"]);
+    assert_eq!(refused.reason, Reason::DefinitionInvalid);
+    let refused =
+        apply(&control, AN, vec![agreement("new", "statistic", &["decree-47-2020"])]).await.expect_err("not its codes");
+    let told: Vec<_> = refused.problems.iter().map(|problem| problem.message.en.as_ref()).collect();
+    assert!(told[0].contains("did you mean \"statistics\"?"), "{}", told[0]);
+    assert!(told[1].contains("is not valid on"), "{}", told[1]);
+    apply(&control, AN, vec![agreement("new", "taxes", &["decree-278-2025"])]).await.expect("both valid");
+    // What an agreement in force names may end, but not vanish.
+    let gone = vec![list("sharing-purposes", &[("statistics", "")])];
+    let refused = apply(&control, AN, gone).await.expect_err("an agreement names it");
+    assert_eq!(refused.problems[0].field, "agreement(new).purpose");
+    let ended = vec![list("sharing-purposes", &[("statistics", ""), ("taxes", "2020-12-31")])];
+    apply(&control, AN, ended).await.expect("applied");
+    let digest = control.state().digest();
+    drop(control);
+    assert_eq!(open(dir.path()).await.state().digest(), digest);
 }
 
 #[tokio::test]

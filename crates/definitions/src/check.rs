@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use ldop_catalog::{Agency, Agreement, CurrentCopyDefinition, Dataset, DatasetDefinition, System};
+use ldop_catalog::{Agency, Agreement, AgreementDefinition, CurrentCopyDefinition, Dataset, DatasetDefinition, System};
 use ldop_dictionary::{Binding, CodeList, Dictionary, Element, ElementDefinition, ElementStatus, dictionary::DOMAINS};
 use ldop_schema_registry::{CompiledSchema, Grant, SchemaFinding, SchemaRule};
 use ldop_types::{ElementId, Sensitivity, SystemId};
@@ -406,6 +406,12 @@ impl<'f> Checker<'f> {
             if let Err(errors) = Agreement::new(definition.clone()) {
                 self.catalog_errors(places, errors);
             }
+            if !definition.ended {
+                let AgreementDefinition { purpose, legal_bases, .. } = definition;
+                for misfit in dictionary.sharing_misfits(purpose, legal_bases, examples::today()) {
+                    places.note(self.problems, &misfit.field, misfit.found.en, misfit.expected.en);
+                }
+            }
             self.refer(places, "provider", "agency", &definition.provider, &agencies);
             self.refer(places, "consumer", "system", &definition.consumer, &systems);
             self.refer(places, "dataset", "dataset", &definition.dataset, &datasets);
@@ -425,7 +431,8 @@ impl<'f> Checker<'f> {
                     key_fields: &dataset.key_fields,
                 };
                 let is_sensitive = grant.most_sensitive(schema) == Sensitivity::SensitivePersonal;
-                if is_sensitive && definition.legal_basis.trim().is_empty() && !definition.ended {
+                let names_basis = !definition.legal_basis.trim().is_empty() || !definition.legal_bases.is_empty();
+                if is_sensitive && !names_basis && !definition.ended {
                     let found = "the agreement grants sensitive personal data and names no legal basis";
                     places.note(self.problems, "legal_basis", found.to_owned(), "a document and article");
                 }

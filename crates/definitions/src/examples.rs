@@ -158,6 +158,6 @@ impl Example<'_> {
 }
 
 /// Codes are judged at the day the hub would receive the record.
-fn today() -> Date {
+pub(crate) fn today() -> Date {
     TimestampMs::now().date_in_vietnam()
 }

@@ -406,6 +406,8 @@ pub(crate) fn agreement(table: Table<'_>) -> Entry<AgreementDefinition> {
         officer_required: reader.flag("officer_required"),
         case_number_required: reader.flag("case_number_required"),
         quotas: quotas(&mut reader),
+        purpose: reader.maybe("purpose"),
+        legal_bases: reader.texts("legal_bases", "a code of the list legal-bases"),
     };
     reader.at("masks");
     for (at, table) in reader.table.tables("masks").into_iter().enumerate() {

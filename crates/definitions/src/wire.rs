@@ -264,5 +264,7 @@ fn agreement(d: &AgreementDefinition) -> catalog::Agreement {
         officer_required: d.officer_required,
         case_number_required: d.case_number_required,
         quotas: d.quotas.as_ref().map(quotas),
+        purpose: d.purpose.clone(),
+        legal_bases: d.legal_bases.clone(),
     }
 }

@@ -127,7 +127,7 @@ fn table<R>(columns: &[Column<R>], rows: Vec<R>) -> Result<Vec<u8>, ExportError>
     Ok(bytes)
 }
 
-fn header_format() -> Format {
+pub(crate) fn header_format() -> Format {
     Format::new()
         .set_bold()
         .set_background_color(Color::RGB(0x00D9_E7F5))
@@ -137,7 +137,7 @@ fn header_format() -> Format {
 }
 
 /// Cells as text, so that no leading zero is ever lost.
-fn text_format() -> Format {
+pub(crate) fn text_format() -> Format {
     Format::new().set_num_format("@").set_align(FormatAlign::Top).set_text_wrap()
 }
 

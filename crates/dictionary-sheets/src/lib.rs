@@ -12,6 +12,7 @@
 //! - [`import`]: a workbook or CSV tables to definitions. Hostile files meet bounds before they are unpacked.
 //! - [`files`]: definitions to definition files, the same bytes for the same definitions.
 //! - [`book`]: the dictionary as one HTML file, for people without any tool.
+//! - [`figures`]: the figures of a report as a workbook or a CSV table. It stands here because workbooks are written here.
 //!
 //! What a table cannot hold is not kept: comments of definition files, and which file an element stood in.
 
@@ -19,6 +20,7 @@ pub mod book;
 mod cell;
 pub mod columns;
 pub mod export;
+pub mod figures;
 pub mod files;
 mod grid;
 pub mod import;

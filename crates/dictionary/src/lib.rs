@@ -14,6 +14,7 @@
 //! - [`identifier`]: personal id, tax code and land parcel id, with the sources of their rules.
 //! - [`pattern`]: patterns in linear time.
 //! - [`dictionary`]: an immutable snapshot of all of it: inheritance, and which version judges which day.
+//! - [`sharing`]: the lists that the purposes and legal bases of agreements are codes of.
 //! - [`message`]: what a broken rule asks for, in Vietnamese and English, never with the value.
 
 pub mod check;
@@ -26,6 +27,7 @@ pub mod identifier;
 pub mod message;
 mod normal_form;
 pub mod pattern;
+pub mod sharing;
 pub mod status;
 pub mod words;
 

@@ -6,6 +6,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use ldop_catalog::{Agreement, state::Versioned};
 use ldop_contract::control::v1::{Cursor, RecordsDelivered, exchange_event::Kind};
 use ldop_log::{Appender, Cleanup, LogError, MessageLog, NewEntry, Offset, Partition, TopicName, TopicSpec};
 use ldop_types::{AgreementId, Reason, SubscriptionName, SystemId, TimestampMs};
@@ -39,11 +40,12 @@ struct Lane {
     delivered: Option<Delivered>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Delivered {
     from: Offset,
     records: u64,
-    agreement_version: u32,
+    /// The version that the last of them were sent under.
+    agreement: Arc<Versioned<Agreement>>,
 }
 
 type Lanes = HashMap<SubscriptionId, HashMap<u32, Lane>>;
@@ -123,14 +125,14 @@ impl Cursors {
         all
     }
 
-    /// Acknowledges everything below `position`, of which `records` were sent under a version of the agreement.
+    /// Acknowledges everything below `position`, of which `records` were sent under the agreement.
     pub fn acknowledge(
         &self,
         id: &SubscriptionId,
         partition: u32,
         position: Position,
         records: u64,
-        agreement_version: u32,
+        agreement: &Arc<Versioned<Agreement>>,
     ) {
         let mut lanes = self.lanes.lock();
         let lane = match lanes.get_mut(id) {
@@ -140,9 +142,12 @@ impl Cursors {
         let from = lane.position.next;
         lane.position = position;
         lane.dirty = true;
-        let delivered = lane.delivered.get_or_insert(Delivered { from, records: 0, agreement_version });
+        let first = || Delivered { from, records: 0, agreement: Arc::clone(agreement) };
+        let delivered = lane.delivered.get_or_insert_with(first);
         delivered.records += records;
-        delivered.agreement_version = agreement_version;
+        if delivered.agreement.version != agreement.version {
+            delivered.agreement = Arc::clone(agreement);
+        }
     }
 
     /// Writes what was acknowledged since the last time.
@@ -179,16 +184,20 @@ impl Cursors {
         let events = taken
             .iter()
             .filter_map(|(id, lane, position, delivered)| {
-                let delivered = delivered.filter(|d| d.records > 0)?;
+                let delivered = delivered.as_ref().filter(|d| d.records > 0)?;
+                let agreement = &delivered.agreement.value;
                 let event = RecordsDelivered {
                     system: id.system.to_string(),
                     agreement: id.agreement.to_string(),
-                    agreement_version: delivered.agreement_version,
+                    agreement_version: delivered.agreement.version,
                     subscription: id.name.to_string(),
                     partition: *lane,
                     from_offset: delivered.from,
                     to_offset: position.next,
                     records: delivered.records,
+                    dataset: agreement.dataset.to_string(),
+                    stage: agreement.stage.to_string(),
+                    purpose_code: agreement.definition.purpose.clone(),
                 };
                 Some((key(id, *lane), Kind::RecordsDelivered(event)))
             })
@@ -205,7 +214,7 @@ impl Cursors {
                 let lane = lanes.entry(id).or_default().entry(partition).or_default();
                 lane.dirty = true;
                 if let Some(before) = delivered {
-                    let since = lane.delivered.map_or(0, |d| d.records);
+                    let since = lane.delivered.as_ref().map_or(0, |d| d.records);
                     lane.delivered = Some(Delivered { records: before.records + since, ..before });
                 }
             }

@@ -22,6 +22,11 @@ const PARTITIONS: u32 = 4;
 const RETENTION: Duration = Duration::from_secs(24 * 30 * 86_400);
 const CATCH_UP_BYTES: usize = 1 << 20;
 
+/// The partitions of the events topic.
+pub(crate) fn partitions() -> impl Iterator<Item = Partition> {
+    (0..PARTITIONS).map(|index| Partition { topic: topic(), index })
+}
+
 fn topic() -> TopicName {
     TopicName::parse("ldop.exchanges").expect("a constant name fits")
 }

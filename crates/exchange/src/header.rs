@@ -22,6 +22,8 @@ const CE_SPECVERSION: &str = "ce_specversion";
 /// Name of the header that holds the exchange id, as text.
 pub const CE_ID: &str = "ce_id";
 const CE_SOURCE: &str = "ce_source";
+/// What stands before the system in it.
+const SOURCE_BEFORE: &str = "/agency/";
 const CE_TYPE: &str = "ce_type";
 
 /// 16 random bytes that live and die with a record.
@@ -142,7 +144,7 @@ impl Attributes {
     #[must_use]
     pub fn new(system: &SystemId, stage: Stage, dataset: &DatasetName) -> Self {
         Self {
-            source: Bytes::from(format!("/agency/{system}")),
+            source: Bytes::from(format!("{SOURCE_BEFORE}{system}")),
             kind: Bytes::from(format!("ldop.{stage}.{dataset}.record")),
         }
     }
@@ -297,6 +299,12 @@ pub fn stamp(entry: &Entry) -> Result<Stamp, StampError> {
 pub fn deleted_key(entry: &Entry) -> Option<Bytes> {
     let header = RecordHeader::decode(entry.header(LDOP_HEADER)?.clone()).ok()?;
     (!header.deleted_key.is_empty()).then_some(header.deleted_key)
+}
+
+/// The system that sent a record, as its header names it.
+#[must_use]
+pub fn source(entry: &Entry) -> Option<&str> {
+    std::str::from_utf8(entry.header(CE_SOURCE)?).ok()?.strip_prefix(SOURCE_BEFORE)
 }
 
 fn exchange_id(entry: &Entry) -> Option<ExchangeId> {

@@ -41,6 +41,7 @@ pub mod metrics;
 pub mod occasions;
 pub mod publish;
 pub mod quotas;
+pub mod report;
 pub mod secret;
 pub mod subscribe;
 pub mod transfer;
@@ -187,7 +188,7 @@ pub struct Exchange {
     exporting: Arc<Semaphore>,
     /// Held by whoever reads far behind the end: transfers and replays.
     turns: Turns,
-    /// Held while codes are counted: one count at a time.
+    /// Held while codes are counted or a report is made: one at a time.
     counting: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,

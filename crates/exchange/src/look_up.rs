@@ -71,6 +71,8 @@ use crate::{
 pub const MOST_KEYS: usize = 100;
 /// Longest text of a key, bytes.
 pub const KEY_TEXT_BYTES: usize = 4 << 10;
+/// How often it is looked whether the log has what the journal had.
+const SETTLE_EVERY: Duration = Duration::from_millis(20);
 /// Time of a call that tells none.
 pub const DEFAULT_TIME: Duration = Duration::from_secs(10);
 /// Most time of a call.
@@ -246,6 +248,20 @@ impl LookUps {
 
     pub(crate) fn journal_bytes(&self) -> u64 {
         self.journal.bytes()
+    }
+
+    /// Waits until what was told so far is on the log, and no longer than `most`.
+    pub(crate) async fn settled(&self, most: Duration) {
+        let journal = Arc::clone(&self.journal);
+        let settling = tokio::task::spawn_blocking(move || {
+            journal.settle();
+            journal.unshipped_places()
+        });
+        let deadline = Instant::now() + most;
+        let Ok(Ok(Some((_, newest)))) = tokio::time::timeout_at(deadline.into(), settling).await else { return };
+        while self.journal.unshipped_places().is_some_and(|(oldest, _)| oldest <= newest) && Instant::now() < deadline {
+            tokio::time::sleep(SETTLE_EVERY).await;
+        }
     }
 
     /// Ships what is left and ends the journal. Calls have ended before.
@@ -516,6 +532,7 @@ impl Call {
             officer_hash: hashes.of_told("officer", system, &self.request.officer_id),
             case_hash: hashes.of_told("case", system, &self.request.case_number),
             source: self.check.source.to_string(),
+            purpose_code: agreement.definition.purpose.clone(),
         }
     }
 

@@ -157,7 +157,7 @@ impl Subscription {
         }
         if let Some(position) = position {
             lane.acknowledged = position.next;
-            self.exit.exchange.cursors.acknowledge(&self.id, partition, position, records, self.exit.agreement.version);
+            self.exit.exchange.cursors.acknowledge(&self.id, partition, position, records, &self.exit.agreement);
         }
         Ok(())
     }
@@ -228,8 +228,8 @@ impl Subscription {
                     outstanding.acknowledged = position.next;
                     if withheld > 0 {
                         // There may be many of them, and nobody will acknowledge what he does not get.
-                        let version = self.exit.agreement.version;
-                        self.exit.exchange.cursors.acknowledge(&self.id, partition, position, 0, version);
+                        let agreement = &self.exit.agreement;
+                        self.exit.exchange.cursors.acknowledge(&self.id, partition, position, 0, agreement);
                     }
                 }
                 continue;

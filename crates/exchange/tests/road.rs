@@ -42,6 +42,8 @@ mod copy;
 mod life;
 #[path = "road/personal.rs"]
 mod personal;
+#[path = "road/report.rs"]
+mod report;
 #[path = "road/views.rs"]
 mod views;
 #[path = "road/wire_format.rs"]

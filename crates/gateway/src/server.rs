@@ -202,6 +202,7 @@ impl Gateway {
                     version: config.version,
                     started: TimestampMs::now(),
                     metrics: Arc::clone(&metrics),
+                    stop: stop.clone(),
                 })
                 .max_decoding_message_size(CHANGES_BYTES),
             );

@@ -83,6 +83,8 @@ pub enum Command {
     ServeLookUps(commands::serve_look_ups::Args),
     /// Erases, by an order, what is known under a record key.
     Erase(commands::erase::Args),
+    /// Counts what was exchanged in a period: as a table, CSV or a workbook.
+    Report(commands::report::Args),
     /// Tells how the hub is.
     Status(commands::status::Args),
     /// Lets the hub use what only this release and newer ones understand, once no older one is to come back.

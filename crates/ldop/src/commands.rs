@@ -16,6 +16,7 @@ pub mod plan;
 pub mod publish;
 pub mod raise_level;
 pub mod registry;
+pub mod report;
 pub mod schema;
 pub mod serve;
 pub mod serve_look_ups;
@@ -61,6 +62,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::LookUp(args) => wait(look_up::run(&context, args)),
         Command::ServeLookUps(args) => wait(serve_look_ups::run(&context, args)),
         Command::Erase(args) => wait(erase::run(&context, args)),
+        Command::Report(args) => wait(report::run(&context, args)),
         Command::Status(args) => wait(status::run(&context, args)),
         Command::RaiseLevel(args) => wait(raise_level::run(&context, args)),
         Command::Exchange(args) => wait(exchange::run(&context, args)),

@@ -16,6 +16,8 @@ mod exports;
 mod life;
 #[path = "road/look_ups.rs"]
 mod look_ups;
+#[path = "road/report.rs"]
+mod report;
 
 const PROVIDER: [&str; 4] = ["--cert", "pki/systems/so-khcn/danh-muc.crt", "--key", "pki/systems/so-khcn/danh-muc.key"];
 const CONSUMER: [&str; 4] =
@@ -229,7 +231,8 @@ fn refusals_of_the_hub_end_with_their_reason() {
     // A hub refuses definitions at the place they stand at.
     fs::create_dir(hub.path().join("part")).expect("writable");
     let agreement = "[[agreement]]\nid = \"x\"\nprovider = \"so-khcn\"\nconsumer = \"thue-tinh/nobody\"\n\
-                     dataset = \"communes\"\nstage = \"live\"\npurpose_vi = \"Thử\"\ngranted_fields = [\"code\"]\n";
+                     dataset = \"communes\"\nstage = \"live\"\npurpose = \"trial\"\npurpose_vi = \"Thử\"\n\
+                     legal_bases = [\"law-60-2024\"]\ngranted_fields = [\"code\"]\n";
     hub.write("part/x.toml", agreement);
     let output = hub.ldop(&[&["apply", "part", "--partial"]]);
     let stderr = String::from_utf8_lossy(&output.stderr);

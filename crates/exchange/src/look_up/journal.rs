@@ -168,6 +168,13 @@ impl Journal {
         self.shared.unshipped.lock().iter().take(most).cloned().collect()
     }
 
+    /// Places of the oldest and the newest event that are to be shipped.
+    #[must_use]
+    pub fn unshipped_places(&self) -> Option<(u64, u64)> {
+        let unshipped = self.shared.unshipped.lock();
+        unshipped.front().zip(unshipped.back()).map(|(oldest, newest)| (oldest.sequence, newest.sequence))
+    }
+
     /// Waits for more events to ship. Safe to drop.
     pub async fn news(&self) {
         self.shared.news.notified().await;
@@ -261,6 +268,7 @@ fn outcome_unknown(asked: &LookUpAsked) -> LookUpAnswered {
         dataset: asked.dataset.clone(),
         stage: asked.stage.clone(),
         source: asked.source.clone(),
+        purpose_code: asked.purpose_code.clone(),
         ..Default::default()
     };
     outcome.set_outcome(LookUpOutcome::Unknown);

@@ -66,6 +66,7 @@ impl Account {
             resumed: asked.resumed,
             from: positions(&asked.from),
             to: positions(&asked.to),
+            purpose_code: agreement.definition.purpose.clone(),
         };
         exchange.events.append(vec![(key(id), Kind::TransferBegun(begun))]).await?;
         Ok(Self {
@@ -132,6 +133,8 @@ impl Account {
             records: self.records,
             commitment: Sha256::new().chain_update(self.salt).chain_update(hash).finalize().to_vec(),
             to: positions(&self.to),
+            purpose_code: agreement.definition.purpose.clone(),
+            mode: self.asked.mode.to_owned(),
         }
     }
 }

@@ -1,13 +1,17 @@
-//! Change sets and status.
+//! Change sets, status and reports.
 
-use std::sync::Arc;
+mod report;
+
+use std::{pin::Pin, sync::Arc};
+
+use futures::Stream;
 
 use ldop_catalog::roles::{self, Action};
 use ldop_contract::{
     control::v1::{
         ApplyChangeSetRequest, ApplyChangeSetResponse, ControlHead, EraseRecordRequest, EraseRecordResponse,
-        GetStatusRequest, GetStatusResponse, RaiseLevelRequest, RaiseLevelResponse, ResourceCount, SubscriptionStatus,
-        control_service_server::ControlService,
+        GetStatusRequest, GetStatusResponse, RaiseLevelRequest, RaiseLevelResponse, ReportRequest, ReportResponse,
+        ResourceCount, SubscriptionStatus, control_service_server::ControlService,
     },
     convert::timestamp_to_wire,
 };
@@ -17,6 +21,7 @@ use ldop_exchange::{
     erase::{self, Erase},
 };
 use ldop_types::TimestampMs;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -30,7 +35,7 @@ use crate::{
     status::{self, Room},
 };
 
-/// Change sets and status.
+/// Change sets, status and reports.
 pub struct ControlPlane {
     /// The exchange, with the control state.
     pub exchange: Arc<Exchange>,
@@ -40,6 +45,8 @@ pub struct ControlPlane {
     pub started: TimestampMs,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Ends reports when the hub drains.
+    pub stop: CancellationToken,
 }
 
 #[tonic::async_trait]
@@ -135,5 +142,17 @@ impl ControlService for ControlPlane {
             }))
         };
         counted(&self.metrics, "GetStatus", call.await)
+    }
+
+    type ReportStream = Pin<Box<dyn Stream<Item = Result<ReportResponse, Status>> + Send>>;
+
+    async fn report(&self, request: Request<ReportRequest>) -> Result<Response<Self::ReportStream>, Status> {
+        let call = || {
+            permitted(&request, Action::ReadReport)?;
+            let question = report::question(request.get_ref())?;
+            let stream = report::stream(Arc::clone(&self.exchange), question, self.stop.clone());
+            Ok(Response::new(Box::pin(stream) as Self::ReportStream))
+        };
+        counted(&self.metrics, "Report", call())
     }
 }

@@ -156,14 +156,18 @@ fn an_agreement_is_drafted_checked_and_compared_without_a_hub() {
     let write = |text: &str| fs::write(folder.path().join(file), text).expect("writable");
     write(&draft);
     let told = run(&check, 78);
-    assert!(told.contains("purpose_vi") && told.contains("1 problem"), "{told}");
-    write(&draft.replace("purpose_vi = \"\"", "purpose_vi = \"Thử\""));
+    assert!(told.contains("purpose_vi") && told.contains("3 problems"), "{told}");
+    let coded = |code: &str| {
+        draft
+            .replace("purpose_vi = \"\"", "purpose_vi = \"Thử\"")
+            .replace("purpose = \"\"", &format!("purpose = \"{code}\""))
+            .replace("legal_bases = []", "legal_bases = [\"decree-278-2025\"]")
+    };
+    assert!(draft.contains("\"tax-administration\"  Quản lý thuế"), "the codes there are: {draft}");
+    write(&coded("tax-administratoin"));
     let told = run(&check, 78);
-    assert!(told.contains("legal_basis") && told.contains("1 problem"), "{told}");
-    let good = draft
-        .replace("purpose_vi = \"\"", "purpose_vi = \"Thử\"")
-        .replace("legal_basis = \"\"", "legal_basis = \"Luật\"");
-    write(&good);
+    assert!(told.contains("did you mean \"tax-administration\"?") && told.contains("1 problem"), "{told}");
+    write(&coded("tax-administration"));
     run(&check, 0);
     let told = run(&["--output", "json", "agreement", "diff", "schemas", "--against", "old/schemas"], 0);
     let told: Value = serde_json::from_str(&told).expect("JSON");

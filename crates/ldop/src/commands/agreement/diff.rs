@@ -202,11 +202,13 @@ fn differences(old: Option<&Agreement>, new: &Agreement) -> Vec<Difference> {
     );
     let ended = |agreement: &Agreement| agreement.definition.ended.to_string();
     tell("ended", longer(!new.definition.ended), old.map_or_else(|| "false".to_owned(), ended), ended(new));
-    let plain: [Read<String>; 6] = [
+    let plain: [Read<String>; 8] = [
         ("consumer", |a| a.consumer.to_string()),
         ("dataset", |a| a.dataset.to_string()),
         ("stage", |a| a.stage.to_string()),
         ("purpose_vi", |a| a.definition.purpose_vi.clone()),
+        ("purpose", |a| a.definition.purpose.clone()),
+        ("legal_bases", |a| a.definition.legal_bases.join(", ")),
         ("legal_basis", |a| a.definition.legal_basis.clone()),
         ("provider", |a| a.provider.to_string()),
     ];

@@ -4,7 +4,8 @@ use std::{fmt::Write as _, fs, path::PathBuf};
 
 use ldop_control::ControlState;
 use ldop_definitions::{References, reading::Problem};
-use ldop_types::{Sensitivity, Stage, SystemId};
+use ldop_dictionary::sharing::{LEGAL_BASES, PURPOSES};
+use ldop_types::{Date, Sensitivity, Stage, SystemId, TimestampMs};
 use serde_json::json;
 
 use crate::{
@@ -85,7 +86,10 @@ pub fn new(args: &NewArgs) -> Result<Exit, Failure> {
     output::line(format_args!("id = {id}\nprovider = \"{provider}\"\nconsumer = {consumer}"));
     output::line(format_args!("dataset = \"{name}\"\nstage = \"{}\"", args.stage));
     output::line("# Why, in Vietnamese; it must stand.\npurpose_vi = \"\"\npurpose_en = \"\"");
-    if most == Sensitivity::SensitivePersonal {
+    let on = TimestampMs::now().date_in_vietnam();
+    codes(&state, PURPOSES, "purpose", "", on);
+    codes(&state, LEGAL_BASES, "legal_bases", "[]", on);
+    if most == Sensitivity::SensitivePersonal && state.dictionary.code_list(LEGAL_BASES).is_none() {
         output::line("# Document and article; it must stand while a field is sensitive_personal.");
     }
     output::line("legal_basis = \"\"");
@@ -100,6 +104,20 @@ pub fn new(args: &NewArgs) -> Result<Exit, Failure> {
         "# masks = [{ field = \"...\", kind = \"partly_hidden\", shown_last = 4 }]\n# row_condition = 'this.... == \"...\"'",
     );
     Ok(Exit::Ok)
+}
+
+/// A key that takes codes of a list, with those that are valid; nothing where the dictionary has no such list.
+fn codes(state: &ControlState, list: &str, key: &str, empty: &str, on: Date) {
+    let Some(list) = state.dictionary.code_list(list) else { return };
+    output::line(format_args!("# Of the code list {}; it must stand:", list.id()));
+    for code in list.codes() {
+        if let Some(row) = list.entry(code, on) {
+            let label = row.label_vi.lines().next().unwrap_or_default();
+            output::line(format_args!("#   {}  {label}", toml::Value::from(code)));
+        }
+    }
+    let empty = if empty.is_empty() { "\"\"" } else { empty };
+    output::line(format_args!("{key} = {empty}"));
 }
 
 /// Checks what is said of agreements.

@@ -38,6 +38,7 @@ pub async fn run(context: &Context, args: &ListArgs) -> Result<Exit, Failure> {
                 "dataset",
                 "stage",
                 "consumer",
+                "purpose",
                 "modes",
                 "fields",
                 "rows",
@@ -134,7 +135,7 @@ fn row(
     agreement: &Agreement,
     waits: bool,
     now: TimestampMs,
-) -> [String; 11] {
+) -> [String; 12] {
     let (shown, masked) = (agreement.definition.granted_fields.len(), agreement.masks.len());
     let word = stands(overview, version, agreement, now);
     let says = if word == state_word(agreement, now) { state(agreement, now) } else { word.clone() };
@@ -144,6 +145,7 @@ fn row(
         agreement.dataset.to_string(),
         agreement.stage.to_string(),
         agreement.consumer.to_string(),
+        agreement.definition.purpose.clone(),
         modes(agreement).join(", "),
         if masked == 0 { shown.to_string() } else { format!("{shown}, {masked} masked") },
         if agreement.definition.row_condition.is_empty() { "all" } else { "some" }.to_owned(),
@@ -166,6 +168,8 @@ fn told(overview: &AgreementOverview, now: TimestampMs) -> Vec<Value> {
             "consumer": agreement.consumer.as_str(),
             "dataset": agreement.dataset.as_str(),
             "stage": agreement.stage.as_str(),
+            "purpose": agreement.definition.purpose,
+            "legal_bases": agreement.definition.legal_bases,
             "modes": modes(&agreement),
             "granted_fields": agreement.definition.granted_fields,
             "masks": masks.collect::<serde_json::Map<_, _>>(),
