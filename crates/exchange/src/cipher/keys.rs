@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use ldop_log::{Cleanup, Entry, LogError, MessageLog, NewEntry, Partition, TopicName, TopicSpec};
 use ldop_types::{Reason, TimestampMs};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use tracing::{error, warn};
 
@@ -23,6 +23,8 @@ use super::tree::{Branch, Leaf, Path, Prefix, Seed, Tree};
 use crate::secret::Secret;
 
 const READ_BYTES: usize = 1 << 20;
+/// Leaves that are kept: what was published is read soon, and by many.
+const KEPT: usize = 16_384;
 /// Key of entries that hold nothing: they end what stands before them.
 const NOTHING: &str = "nothing";
 /// First byte of the branches that a hub begins with, and of those written later.
@@ -46,12 +48,17 @@ pub enum KeysError {
     TimedOut(Duration),
 }
 
+/// A leaf that was made, each in the one place that its path has.
+type Kept = Box<[Mutex<Option<(Path, Leaf)>>]>;
+
 /// The keys of all records.
 pub struct Keys {
     log: Arc<dyn MessageLog>,
     seal: LessSafeKey,
     deadline: Duration,
     tree: RwLock<Tree>,
+    /// Written to while the tree is read, and emptied while it is changed: what was forgotten is not kept here.
+    kept: Kept,
     /// Set while it is not known what the log holds.
     in_doubt: AtomicBool,
     changing: tokio::sync::Mutex<()>,
@@ -73,14 +80,15 @@ impl Keys {
         let key = UnboundKey::new(&AES_256_GCM, &secret.key("keys", "")).expect("a key of this length");
         let (seal, tree) = (LessSafeKey::new(key), RwLock::default());
         let (in_doubt, changing) = (AtomicBool::new(false), tokio::sync::Mutex::default());
-        let keys = Self { log, seal, deadline, tree, in_doubt, changing };
+        let kept = (0..KEPT).map(|_| Mutex::default()).collect();
+        let keys = Self { log, seal, deadline, tree, kept, in_doubt, changing };
         let mut tree = keys.read().await?;
         if tree.is_empty() {
             keys.write(vec![keys.entry(FIRST, Prefix::ROOT, &Branch::random())]).await?;
             // Another node may have been first.
             tree = keys.read().await?;
         }
-        *keys.tree.write() = tree;
+        keys.know(tree);
         Ok(keys)
     }
 
@@ -93,7 +101,23 @@ impl Keys {
         if self.in_doubt.load(Ordering::Acquire) {
             return Err(Reason::LogUnavailable);
         }
-        self.tree.read().leaf(path).ok_or(Reason::Internal)
+        let tree = self.tree.read();
+        let mut kept = self.kept[place(path)].lock();
+        if let Some((known, leaf)) = &*kept
+            && known == path
+        {
+            return Ok(*leaf);
+        }
+        let leaf = tree.leaf(path).ok_or(Reason::Internal)?;
+        *kept = Some((*path, leaf));
+        Ok(leaf)
+    }
+
+    /// From now on this is the tree.
+    fn know(&self, known: Tree) {
+        let mut tree = self.tree.write();
+        *tree = known;
+        self.kept.iter().for_each(|kept| *kept.lock() = None);
     }
 
     /// Forgets the key of a record key, durably. What was encrypted with it cannot be read any more, and what comes later is
@@ -118,6 +142,7 @@ impl Keys {
         }
         let mut tree = self.tree.write();
         changed.into_iter().for_each(|(prefix, branch)| tree.put(prefix, branch));
+        *self.kept[place(path)].lock() = None;
         drop(tree);
         self.in_doubt.store(false, Ordering::Release);
         Ok(())
@@ -141,7 +166,7 @@ impl Keys {
             warn!(%error, "keys not read");
             Reason::OutcomeUnknown
         })?;
-        *self.tree.write() = tree;
+        self.know(tree);
         self.in_doubt.store(false, Ordering::Release);
         Ok(())
     }
@@ -204,6 +229,10 @@ impl Keys {
         let (kind, branch) = opened.split_first()?;
         Some((*kind, Prefix::parse(std::str::from_utf8(key).ok()?)?, Branch::parse(branch)?))
     }
+}
+
+fn place(path: &Path) -> usize {
+    usize::from(u16::from_be_bytes([path[4], path[5]])) % KEPT
 }
 
 fn nothing() -> NewEntry {
