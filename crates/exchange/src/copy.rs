@@ -66,6 +66,13 @@ use crate::{header, writer::Shared};
 pub const MOST_KEYS: usize = 1_000;
 /// Most records found by a secondary key.
 pub const MOST_FOUND: usize = 1_000;
+/// Most bytes of records found by a secondary key; the last one may go beyond.
+pub const MOST_FOUND_BYTES: usize = 4 << 20;
+/// Most records with a secondary key that are looked at, whether they are to be shown or not.
+pub const MOST_LOOKED_AT: usize = 10_000;
+
+/// Whether a record may be shown; the others are passed over as if they were not there.
+pub(crate) type Shown = dyn Fn(&[u8]) -> bool + Send + Sync;
 
 /// A look-up in a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,8 +120,11 @@ impl std::fmt::Debug for Found {
 pub struct Answer {
     /// Asked by keys: one for each, in their order; none where there is no record. By secondary key: those found.
     pub records: Vec<Option<Found>>,
-    /// By secondary key: there are more than were asked for.
+    /// By secondary key: there are more than were asked for, or may be: it was not looked at more than [`MOST_LOOKED_AT`], and
+    /// not more than [`MOST_FOUND_BYTES`] are given.
     pub more: bool,
+    /// By secondary key: those looked at that may not be shown.
+    pub withheld: u64,
     /// Where the copy stands: the next entry of each partition that is not in it.
     pub positions: Vec<(u32, Offset)>,
     /// What was accepted up to then is in it.
@@ -326,6 +336,22 @@ impl Copies {
         ask: &Ask,
         no_older: Option<Duration>,
     ) -> Result<Answer, NoAnswer> {
+        self.look_up_shown(dataset, stage, ask, no_older, None).await
+    }
+
+    /// The same; of records with a secondary key, only those that may be shown.
+    ///
+    /// # Errors
+    ///
+    /// See [`NoAnswer`].
+    pub(crate) async fn look_up_shown(
+        &self,
+        dataset: &DatasetName,
+        stage: Stage,
+        ask: &Ask,
+        no_older: Option<Duration>,
+        shown: Option<&Arc<Shown>>,
+    ) -> Result<Answer, NoAnswer> {
         let key = (stage, dataset.clone());
         let Some(copy) = self.held.lock().get(&key).map(|held| Arc::clone(&held.copy)) else {
             return Err(if self.keyless.lock().contains(&key) { NoAnswer::NoKey } else { NoAnswer::NoCopy });
@@ -341,16 +367,16 @@ impl Copies {
         };
         loop {
             let store = copy.store.load_full().ok_or(NoAnswer::NotReady)?;
-            let question = Question::new(&copy.plan, &store, ask)?;
+            let question = Question::new(&copy.plan, &store, ask, shown)?;
             let followed = self.fresh(&copy, &store, no_older).await?;
             match copy.reading.answer(Arc::clone(&store), question).await {
-                Ok(Answered { found, more, positions }) => {
+                Ok(Answered { found, more, withheld, positions }) => {
                     // Somebody else may have found meanwhile that it is spoilt.
                     if copy.store.load().as_ref().is_none_or(|current| !Arc::ptr_eq(current, &store)) {
                         continue;
                     }
                     let positions = (0..).zip(positions).collect();
-                    return Ok(Answer { records: found, more, positions, followed });
+                    return Ok(Answer { records: found, more, withheld, positions, followed });
                 }
                 Err(Fault::Spoilt(cause, found)) => {
                     copy.spoil(&store, cause, found);
@@ -389,8 +415,20 @@ impl Copies {
     /// Whether the dataset has a copy in the stage that answers.
     #[must_use]
     pub fn is_ready(&self, dataset: &DatasetName, stage: Stage) -> bool {
-        let held = self.held.lock();
-        held.get(&(stage, dataset.clone())).is_some_and(|held| held.copy.store.load().is_some())
+        self.ready(dataset, stage).is_ok()
+    }
+
+    /// The same, and why not.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer::NoCopy`], [`NoAnswer::NoKey`], [`NoAnswer::NotReady`].
+    pub(crate) fn ready(&self, dataset: &DatasetName, stage: Stage) -> Result<(), NoAnswer> {
+        let key = (stage, dataset.clone());
+        if let Some(held) = self.held.lock().get(&key) {
+            return if held.copy.store.load().is_some() { Ok(()) } else { Err(NoAnswer::NotReady) };
+        }
+        Err(if self.keyless.lock().contains(&key) { NoAnswer::NoKey } else { NoAnswer::NoCopy })
     }
 
     /// Brings gauges up to date.

@@ -27,7 +27,7 @@ use parking_lot::{Mutex, RwLock};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, OptionalExtension as _, params, types::ValueRef};
 
 use super::{
-    Cause, Found,
+    Cause, Found, MOST_FOUND_BYTES, MOST_LOOKED_AT, Shown,
     file::{APPLICATION, Followed, IDENTITY, Identity, LAYOUT, PROGRESS, Progress, of_place},
     reading::Question,
     seal::{CopyKey, Name, Sealer},
@@ -215,7 +215,7 @@ impl Tallies {
     fn of(&self, question: &Question) -> Vec<u64> {
         match question {
             Question::Names(names) => names.iter().map(|name| self.rows.of(name)).collect(),
-            Question::Secondary(name, _) => vec![self.secondary.of(name)],
+            Question::Secondary { name, .. } => vec![self.secondary.of(name)],
         }
     }
 
@@ -272,6 +272,7 @@ type Inode = (u64, u64);
 pub(super) struct Answered {
     pub(super) found: Vec<Option<Found>>,
     pub(super) more: bool,
+    pub(super) withheld: u64,
     pub(super) positions: Vec<u64>,
 }
 
@@ -398,11 +399,16 @@ impl Store {
             let (transaction, known, positions) =
                 self.state(conn, |tallies| questions.iter().map(|question| tallies.of(question)).collect::<Vec<_>>())?;
             let answer = |(question, sums): (&Question, Vec<u64>)| {
-                let (found, more) = match question {
-                    Question::Names(names) => (self.by_names(&transaction, names, &sums)?, false),
-                    Question::Secondary(name, most) => self.by_secondary(&transaction, name, sums[0], *most)?,
-                };
-                Ok(Answered { found, more, positions: positions.clone() })
+                let positions = positions.clone();
+                match question {
+                    Question::Names(names) => {
+                        let found = self.by_names(&transaction, names, &sums)?;
+                        Ok(Answered { found, more: false, withheld: 0, positions })
+                    }
+                    Question::Secondary { name, most, shown } => {
+                        self.by_secondary(&transaction, name, sums[0], *most, shown.as_deref(), positions)
+                    }
+                }
             };
             questions.iter().zip(known).map(answer).collect()
         })
@@ -430,26 +436,41 @@ impl Store {
         Ok(found)
     }
 
-    /// At most `most` records with a secondary key of this name, oldest in the copy first; and whether there are more.
+    /// At most `most` records with a secondary key of this name that may be shown, oldest in the copy first.
     fn by_secondary(
         &self,
         conn: &Connection,
         name: &Name,
         known: u64,
         most: usize,
-    ) -> Result<(Vec<Option<Found>>, bool), Fault> {
+        shown: Option<&Shown>,
+        positions: Vec<u64>,
+    ) -> Result<Answered, Fault> {
         let mut all = conn.prepare_cached("SELECT name, seq FROM secondary WHERE name BETWEEN ?1 AND ?2")?;
         let rows = check_bucket(&mut all, name, known)?;
-        let more = rows.len() > most;
         let mut one = conn.prepare_cached("SELECT name, place, body FROM rows WHERE seq = ?1")?;
-        let mut found = Vec::new();
-        for seq in rows.into_iter().take(most) {
+        let mut answered = Answered { found: Vec::new(), more: false, withheld: 0, positions };
+        let mut bytes = 0;
+        for (looked, seq) in rows.into_iter().enumerate() {
+            if looked == MOST_LOOKED_AT || bytes >= MOST_FOUND_BYTES {
+                answered.more = true;
+                break;
+            }
             let row = one
                 .query_row([seq], |row| Ok((row.get::<_, Name>(0)?, row.get::<_, i64>(1)?, row.get::<_, Vec<u8>>(2)?)));
             let (row, place, body) = row.optional()?.ok_or_else(|| damaged("a row that is known is not there"))?;
-            found.push(Some(self.record(&row, place, body, Some(name))?));
+            let record = self.record(&row, place, body, Some(name))?;
+            if shown.is_some_and(|shown| !shown(&record.payload)) {
+                answered.withheld += 1;
+            } else if answered.found.len() == most {
+                answered.more = true;
+                break;
+            } else {
+                bytes += record.payload.len();
+                answered.found.push(Some(record));
+            }
         }
-        Ok((found, more))
+        Ok(answered)
     }
 
     /// The state of the file, and what memory knew of that very state.

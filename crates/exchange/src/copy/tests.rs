@@ -89,7 +89,7 @@ fn check(store: &Store, records: &Records, strangers: usize) -> bool {
         }
     }
     for owner in (0..9).map(|n| format!("owner {n}")) {
-        match one(store, Question::Secondary(store.sealer.name(1, owner.as_bytes()), MOST_FOUND)) {
+        match one(store, having(store.sealer.name(1, owner.as_bytes()), MOST_FOUND)) {
             Ok(answered) => {
                 let mut found: Vec<_> = answered.found.into_iter().flatten().map(|found| found.payload).collect();
                 let having = records.values().filter(|(known, _)| *known == owner);
@@ -105,6 +105,10 @@ fn check(store: &Store, records: &Records, strangers: usize) -> bool {
     all
 }
 
+fn having(name: seal::Name, most: usize) -> Question {
+    Question::Secondary { name, most, shown: None }
+}
+
 #[tokio::test]
 async fn questions_that_are_read_together_have_each_its_own_answer_and_none_is_left_waiting() {
     let dir = tempfile::tempdir().expect("folder");
@@ -115,7 +119,7 @@ async fn questions_that_are_read_together_have_each_its_own_answer_and_none_is_l
     let reading = Arc::new(Reading::default());
     let ask = |n: usize| {
         let question = match n % 5 {
-            0 => Question::Secondary(store.sealer.name(1, format!("owner {}", n % 9).as_bytes()), MOST_FOUND),
+            0 => having(store.sealer.name(1, format!("owner {}", n % 9).as_bytes()), MOST_FOUND),
             1 => Question::Names(vec![store.sealer.name(0, format!("stranger {n}").as_bytes())]),
             _ => Question::Names(vec![store.sealer.name(0, all[n % all.len()].0.as_bytes())]),
         };
@@ -176,7 +180,7 @@ fn what_was_put_in_is_found_by_key_and_by_secondary_key_also_after_it_was_change
         let store = open(&path, key.as_ref()).expect("opens");
         assert_eq!((store.records(), store.partitions()[0]), (records.len() as u64, followed));
         assert!(check(&store, &records, 50));
-        let two = one(&store, Question::Secondary(store.sealer.name(1, b"owner 1"), 2)).expect("answered");
+        let two = one(&store, having(store.sealer.name(1, b"owner 1"), 2)).expect("answered");
         assert_eq!((two.found.len(), two.more, two.positions), (2, true, vec![543]));
     }
 }

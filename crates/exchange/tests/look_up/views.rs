@@ -1,6 +1,6 @@
 //! What look-ups show: masks, row conditions, modes, what must be told with them; and the hub's current copy as the answerer.
 
-use ldop_contract::catalog::v1::{CurrentCopy, FieldMask, LookUpSource, MaskKind, Mode};
+use ldop_contract::catalog::v1::{CurrentCopy, FieldMask, LookUpSource, MaskKind, Mode, SecondaryKey};
 use ldop_exchange::{
     look_up::{CopyState, Source},
     publish::{Incoming, Publisher, Verdict},
@@ -23,8 +23,14 @@ impl World {
     }
 
     pub(crate) async fn keep_copy(&self, sources: &[LookUpSource]) {
+        self.keep_copy_with(&[], sources).await;
+    }
+
+    pub(crate) async fn keep_copy_with(&self, secondary: &[&[&str]], sources: &[LookUpSource]) {
+        let key = |fields: &&[&str]| SecondaryKey { fields: fields.iter().map(|&field| field.into()).collect() };
         self.change_dataset(|dataset| {
-            dataset.current_copy = Some(CurrentCopy::default());
+            let secondary_keys = secondary.iter().map(key).collect();
+            dataset.current_copy = Some(CurrentCopy { secondary_keys, ..Default::default() });
             dataset.look_up_sources = sources.iter().map(|source| (*source).into()).collect();
         })
         .await;

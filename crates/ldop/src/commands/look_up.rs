@@ -139,6 +139,10 @@ fn show(keys: &[Key], response: &LookUpResponse) {
 fn show_found(key: &Key, found: &FoundRecord) {
     let date = event_time(found).map(|time| format!(", stated {time}")).unwrap_or_default();
     output::line(format_args!("{key}: found by {}, schema version {}{date}", found.source, found.schema_version));
+    show_record(found);
+}
+
+pub(super) fn show_record(found: &FoundRecord) {
     let mut table = output::table(&["field", "value"]);
     let record: Map<String, Value> = serde_json::from_slice(&found.payload).unwrap_or_default();
     for (field, value) in &record {
@@ -170,20 +174,27 @@ fn show_not_answered(key: &Key, told: &NotAnswered) {
     }
 }
 
-fn event_time(found: &FoundRecord) -> Option<String> {
+pub(super) fn event_time(found: &FoundRecord) -> Option<String> {
     found.event_time.as_ref().and_then(timestamp_from_wire).map(|time| local_time(time.0))
+}
+
+pub(super) fn record_to_json(found: &FoundRecord) -> Value {
+    json!({
+        "record": serde_json::from_slice::<Value>(&found.payload).unwrap_or_default(),
+        "source": found.source,
+        "schema_version": found.schema_version,
+        "event_time": event_time(found),
+    })
 }
 
 fn to_json(keys: &[Key], response: &LookUpResponse) -> Value {
     let answers = keys.iter().zip(&response.answers).map(|(key, answer)| {
         let mut shown = match &answer.outcome {
-            Some(Outcome::Found(found)) => json!({
-                "outcome": "found",
-                "record": serde_json::from_slice::<Value>(&found.payload).unwrap_or_default(),
-                "source": found.source,
-                "schema_version": found.schema_version,
-                "event_time": event_time(found),
-            }),
+            Some(Outcome::Found(found)) => {
+                let mut shown = record_to_json(found);
+                shown["outcome"] = "found".into();
+                shown
+            }
             Some(Outcome::NotFound(not_found)) => json!({ "outcome": "not_found", "source": not_found.source }),
             Some(Outcome::NotPermitted(told)) => json!({ "outcome": "not_permitted", "source": told.source }),
             Some(Outcome::NotAnswered(told)) => json!({
