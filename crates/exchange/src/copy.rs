@@ -8,16 +8,17 @@
 //! - `seal`: how records are named and sealed in a file; encryption where the dataset holds personal data.
 //! - `tally`: how a record that is *not* found is known not to be there.
 //! - `runs`: sorting names while a file is made.
-//! - `file`, `store`: what a file says of itself; making, opening, writing and reading one.
+//! - `file`, `store`: what a file says of itself; making, opening, writing and reading one; `store/history`: every version of a record,
+//!   where the definition asks for them.
 //! - `reading`: questions, answered many at a time.
 //! - `follow`: the task that follows the log for one copy.
 //! - `whole`: all of a copy at one position, for exports.
 //!
 //! A file is read as a whole when it is opened, every seal and every sum; from then on what an answer rests on is checked with
-//! each answer. Memory does not grow with records: 1 MiB for each copy, up to 4 connections that read with 2 MiB each and one
+//! each answer. Memory does not grow with records: 1 MiB for each copy, half as much more with history, up to 4 connections that read with 2 MiB each and one
 //! that writes with 4 MiB, one chunk of 256 KiB for each partition; 2 MiB and two pages of 512 KiB for each export; and for the
-//! one copy at a time that is being made, 16 MiB, 36 MiB for its names, as much for those of secondary keys, one bit for each
-//! record, and six chunks of 1 MiB.
+//! one copy at a time that is being made, 16 MiB, 36 MiB for its names, as much for those of secondary keys and for its history, one
+//! bit for each record, and six chunks of 1 MiB.
 
 mod file;
 mod follow;
@@ -58,7 +59,7 @@ use self::{
     follow::Follower,
     reading::{Question, Reading},
     seal::digest,
-    store::{Answered, Fault, Store},
+    store::{Answered, Fault, Shape, Store},
 };
 use crate::{header, writer::Shared};
 
@@ -79,6 +80,14 @@ pub(crate) type Shown = dyn Fn(&[u8]) -> bool + Send + Sync;
 pub enum Ask {
     /// By record keys, as [`key_bytes`] makes them; at most [`MOST_KEYS`]. The answer has one place for each.
     Keys(Vec<Bytes>),
+    /// By record keys, as [`key_bytes`] makes them, at most [`MOST_KEYS`]: what held at a time. Of each the record with the latest
+    /// event time not after it, of several the one accepted last; none where there was none yet, or it was deleted by then.
+    AsOf {
+        /// The keys. The answer has one place for each.
+        keys: Vec<Bytes>,
+        /// The time.
+        time: TimestampMs,
+    },
     /// By the values of a secondary key.
     Secondary {
         /// The fields, as the dataset's definition has them.
@@ -147,6 +156,8 @@ pub enum NoAnswer {
     },
     /// The definition has no such secondary key.
     NoSuchKey,
+    /// The definition asks for no history.
+    NoHistory,
     /// Too much is asked for at once.
     TooMuch {
         /// Most keys, or most records.
@@ -167,7 +178,7 @@ pub enum Cause {
     OtherLog,
     /// Another layout, as of another release.
     OtherLayout,
-    /// Other secondary keys, another key file, or personal data where there was none.
+    /// Other secondary keys, with history or without, another key file, or personal data where there was none.
     Definition,
     /// It does not hold what was written.
     Damaged,
@@ -236,6 +247,7 @@ struct Plan {
     partitions: u32,
     /// Fields of each secondary key.
     secondary: Vec<Vec<String>>,
+    shape: Shape,
     is_encrypted: bool,
     /// Whether record keys stand hashed on the log.
     hashed_keys: bool,
@@ -361,6 +373,12 @@ impl Copies {
             Ask::Keys(keys) if copy.plan.hashed_keys && keys.len() <= MOST_KEYS => {
                 let cipher = self.shared.ciphers.of(&copy.plan.topic);
                 hashed = Ask::Keys(keys.iter().map(|key| Bytes::copy_from_slice(&cipher.hash(key))).collect());
+                &hashed
+            }
+            Ask::AsOf { keys, time } if copy.plan.hashed_keys && keys.len() <= MOST_KEYS => {
+                let cipher = self.shared.ciphers.of(&copy.plan.topic);
+                let keys = keys.iter().map(|key| Bytes::copy_from_slice(&cipher.hash(key))).collect();
+                hashed = Ask::AsOf { keys, time: *time };
                 &hashed
             }
             ask => ask,
@@ -533,6 +551,9 @@ impl Copies {
                     let fields: Vec<&[u8]> = fields.iter().map(|field| field.as_bytes()).collect();
                     parts.push(digest(&fields).to_vec());
                 }
+                if copy.history {
+                    parts.push(b"history".to_vec());
+                }
                 let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
                 let topic = header::dataset_topic(stage, name);
                 let identity =
@@ -543,6 +564,7 @@ impl Copies {
                     topic,
                     partitions: definition.partitions,
                     secondary: copy.secondary_keys.clone(),
+                    shape: Shape { many: copy.secondary_keys.len(), history: copy.history },
                     is_encrypted,
                     hashed_keys: definition.hashed_keys,
                     identity,

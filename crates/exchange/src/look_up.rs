@@ -98,6 +98,8 @@ pub struct LookUp {
     pub officer_id: String,
     /// For which case; may be empty.
     pub case_number: String,
+    /// What held at this time, from the history of the current copy; none: what holds now.
+    pub as_of: Option<TimestampMs>,
 }
 
 /// What came of it.
@@ -415,7 +417,10 @@ async fn prepare(
         return Err(Refused::of(Reason::LookUpNotRecorded));
     }
     let compiled = schema.get().map_err(Refused::of)?;
-    let answerer = Answerer::choose(exchange, system, stage, &found.value, deadline).await?;
+    let answerer = match request.as_of {
+        None => Answerer::choose(exchange, system, stage, &found.value, deadline).await?,
+        Some(_) => Answerer::historian(exchange, system, stage, &found.value, deadline).await?,
+    };
     let max_age = found.value.definition.current_copy.as_ref().map_or(0, |copy| copy.max_age_seconds);
     let check = Check {
         schema_version: schema.version,
@@ -539,7 +544,11 @@ impl Call {
             return Said::Provider(heard);
         }
         let (dataset, stage) = (&self.agreement.value.dataset, self.agreement.value.stage);
-        let ask = Ask::Keys(self.keys.iter().map(|key| Bytes::copy_from_slice(key)).collect());
+        let keys = self.keys.iter().map(|key| Bytes::copy_from_slice(key)).collect();
+        let ask = match self.request.as_of {
+            None => Ask::Keys(keys),
+            Some(time) => Ask::AsOf { keys, time },
+        };
         let reading = self.exchange.copies.look_up(dataset, stage, &ask, self.max_age);
         let read = tokio::time::timeout_at(self.deadline.into(), reading).await;
         self.exchange.metrics.look_ups.took("copy", started.elapsed());
@@ -564,6 +573,7 @@ impl Call {
             source: self.check.source.to_string(),
             purpose_code: agreement.definition.purpose.clone(),
             searched_fields: Vec::new(),
+            as_of_ms: self.request.as_of.map(|time| time.0),
         }
     }
 

@@ -208,6 +208,7 @@ fn request(keys: Vec<Bytes>) -> LookUp {
         keys,
         officer_id: OFFICER.into(),
         case_number: CASE.into(),
+        as_of: None,
     }
 }
 

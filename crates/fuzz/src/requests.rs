@@ -14,7 +14,7 @@ use prost::Message;
 /// The first byte chooses the message.
 pub(crate) fn run(data: &[u8]) {
     let Some((which, data)) = data.split_first() else { return };
-    match which % 9 {
+    match which % 10 {
         0 => round::<wire::PublishRequest>(data, |request| request.record.iter().for_each(record)),
         1 => round::<wire::PublishStreamRequest>(data, |request| match &request.message {
             Some(publish_stream_request::Message::Batch(batch)) => batch.records.iter().for_each(record),
@@ -37,6 +37,12 @@ pub(crate) fn run(data: &[u8]) {
         5 => round::<Cursor>(data, |_| {}),
         6 => round::<RecordHeader>(data, |_| {}),
         7 => round::<GetStatusResponse>(data, |_| {}),
+        8 => round::<wire::LookUpRequest>(data, |request| {
+            request.as_of.iter().for_each(moment);
+            for key in &request.keys {
+                let _ = Parser::default().parse(key);
+            }
+        }),
         _ => round::<wire::FindRequest>(data, |request| {
             let _ = AgreementId::parse(&request.agreement);
             let _ = Parser::default().parse(&request.key);
@@ -91,8 +97,14 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         officer_id: "dvh".into(),
         case_number: "2026/118".into(),
     };
+    let look_up = wire::LookUpRequest {
+        agreement: "communes-to-tax".into(),
+        keys: vec![Bytes::from_static(b"{\"code\":\"21583\"}")],
+        as_of: Some(timestamp_to_wire(TimestampMs(1_780_000_000_000))),
+        ..Default::default()
+    };
     let messages =
         [publish, batch.encode_to_vec(), open.encode_to_vec(), get.encode_to_vec(), Vec::new(), cursor.encode_to_vec()];
-    let numbered = messages.into_iter().zip(0u8..).chain([(find.encode_to_vec(), 8)]);
+    let numbered = messages.into_iter().zip(0u8..).chain([(look_up.encode_to_vec(), 8), (find.encode_to_vec(), 9)]);
     numbered.map(|(message, which)| [vec![which], message].concat()).collect()
 }

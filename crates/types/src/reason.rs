@@ -184,6 +184,10 @@ reasons! {
     CopyNotKept, "COPY_NOT_KEPT", FailedPrecondition, false,
         "Trung tâm không giữ bản sao hiện hành của bộ dữ liệu này.", "The hub keeps no current copy of this dataset.",
         "Ask by record key; or have the dataset's definition ask for a copy, and the operator give it a key file if it is personal.";
+    HistoryNotKept, "HISTORY_NOT_KEPT", FailedPrecondition, false,
+        "Trung tâm không giữ lịch sử của bộ dữ liệu này nên không biết giá trị tại thời điểm được hỏi.",
+        "The hub keeps no history of this dataset, and nobody else is asked for values as of a time.",
+        "Ask for the present value; or have the dataset's definition ask for history: current_copy.history.";
     CopyNotReady, "COPY_NOT_READY", Unavailable, true,
         "Bản sao hiện hành của bộ dữ liệu chưa sẵn sàng.", "The dataset's current copy is not ready.",
         "Ask again after the retry time; `ldop_copy_ready` tells the operator.";

@@ -6,6 +6,7 @@
 
 use std::{collections::VecDeque, mem, sync::Arc};
 
+use ldop_types::TimestampMs;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -29,13 +30,24 @@ pub(super) enum Question {
         /// Of those that may be shown; none: of all.
         shown: Option<Arc<Shown>>,
     },
+    /// What held at a time.
+    AsOf {
+        names: Vec<Name>,
+        time: TimestampMs,
+    },
 }
 
 impl Question {
     pub(super) fn new(plan: &Plan, store: &Store, ask: &Ask, shown: Option<&Arc<Shown>>) -> Result<Self, NoAnswer> {
         match ask {
-            Ask::Keys(keys) if keys.len() > MOST_KEYS => Err(NoAnswer::TooMuch { most: MOST_KEYS }),
+            Ask::Keys(keys) | Ask::AsOf { keys, .. } if keys.len() > MOST_KEYS => {
+                Err(NoAnswer::TooMuch { most: MOST_KEYS })
+            }
             Ask::Keys(keys) => Ok(Self::Names(keys.iter().map(|key| store.sealer.name(0, key)).collect())),
+            Ask::AsOf { .. } if !plan.shape.history => Err(NoAnswer::NoHistory),
+            Ask::AsOf { keys, time } => {
+                Ok(Self::AsOf { names: keys.iter().map(|key| store.sealer.name(0, key)).collect(), time: *time })
+            }
             Ask::Secondary { most, .. } if *most > MOST_FOUND => Err(NoAnswer::TooMuch { most: MOST_FOUND }),
             Ask::Secondary { fields, key, most } => {
                 let at = plan.secondary.iter().position(|known| known == fields).ok_or(NoAnswer::NoSuchKey)?;

@@ -79,6 +79,28 @@ impl Answerer {
         tokio::time::timeout_at(deadline.into(), place).await.map_err(|_| overloaded)
     }
 
+    /// The current copy, with the history of the dataset: no provider is asked for what was.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::HistoryNotKept`], [`Reason::CopyNotReady`], [`Reason::Overloaded`].
+    pub async fn historian(
+        exchange: &Exchange,
+        system: &SystemId,
+        stage: Stage,
+        dataset: &Dataset,
+        deadline: Instant,
+    ) -> Result<Self, Refused> {
+        if !dataset.definition.current_copy.as_ref().is_some_and(|copy| copy.history) {
+            return Err(Refused::of(Reason::HistoryNotKept));
+        }
+        if exchange.copies.is_ready(&dataset.name, stage) {
+            Self::reading(exchange, system, deadline).await.map(Self::Copy)
+        } else {
+            Err(Refused::of(Reason::CopyNotReady))
+        }
+    }
+
     /// Where the answer comes from.
     #[must_use]
     pub fn source(&self) -> Source {

@@ -228,7 +228,7 @@ fn reason_of(why: &NoAnswer) -> Reason {
         NoAnswer::NoSuchKey | NoAnswer::NotReady | NoAnswer::TooOld { .. } | NoAnswer::Unavailable => {
             Reason::CopyNotReady
         }
-        NoAnswer::TooMuch { .. } => Reason::Internal,
+        NoAnswer::TooMuch { .. } | NoAnswer::NoHistory => Reason::Internal,
     }
 }
 
@@ -355,6 +355,7 @@ impl Call {
             source: Source::Copy.to_string(),
             purpose_code: agreement.definition.purpose.clone(),
             searched_fields: self.key.fields.clone(),
+            as_of_ms: None,
         }
     }
 

@@ -178,9 +178,12 @@ fn parse_timeout(text: &str) -> Option<Duration> {
 }
 
 fn look_up_from_wire(request: wire::LookUpRequest) -> Result<LookUp, Status> {
-    let wire::LookUpRequest { agreement, keys, officer_id, case_number } = request;
-    let agreement = agreement_from_wire(&agreement, &officer_id, &case_number, Vec::new())?;
-    Ok(LookUp { agreement, keys, officer_id, case_number })
+    let wire::LookUpRequest { agreement, keys, officer_id, case_number, as_of } = request;
+    let told = as_of.as_ref().map(timestamp_from_wire);
+    let bad = || BadField { field: "as_of".into(), expected: "a time that the calendar has".into() };
+    let fields = Vec::from_iter((told == Some(None)).then(bad));
+    let agreement = agreement_from_wire(&agreement, &officer_id, &case_number, fields)?;
+    Ok(LookUp { agreement, keys, officer_id, case_number, as_of: told.flatten() })
 }
 
 /// The agreement; or everything wrong with it, with who asks, with the case, and what was bad before.
