@@ -269,7 +269,7 @@ fn own(kind: &str) -> [Resource; 2] {
         schema: kind.into(),
         key_fields: vec!["id".into()],
         partitions: PARTITIONS,
-        current_copy: Some(CurrentCopy { secondary_keys, max_age_seconds: 0 }),
+        current_copy: Some(CurrentCopy { secondary_keys, ..Default::default() }),
         ..Default::default()
     };
     [Resource::Schema(Schema { name: kind.into(), text, ..Default::default() }), Resource::Dataset(dataset)]

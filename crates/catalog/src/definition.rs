@@ -278,6 +278,8 @@ pub struct CurrentCopyDefinition {
     pub secondary_keys: Vec<Vec<String>>,
     /// How far back it may stand and still answer; 0: however far.
     pub max_age_seconds: u32,
+    /// Whether every version of a record is kept, to tell values as of a time.
+    pub history: bool,
 }
 
 /// Who answers look-ups.
@@ -703,7 +705,7 @@ mod tests {
             key_fields: fields(&["parcel_id"]),
             partitions: 1,
             retention_seconds,
-            current_copy: Some(CurrentCopyDefinition { secondary_keys, max_age_seconds: 0 }),
+            current_copy: Some(CurrentCopyDefinition { secondary_keys, max_age_seconds: 0, history: false }),
             ..Default::default()
         };
         let told = |definition| {

@@ -3,8 +3,11 @@
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
-use ldop_contract::exchange::v1::{LookUpRequest, LookUpResponse};
-use ldop_types::AgreementId;
+use ldop_contract::{
+    convert::timestamp_to_wire,
+    exchange::v1::{LookUpRequest, LookUpResponse},
+};
+use ldop_types::{AgreementId, TimestampMs};
 use tonic::Request;
 
 use crate::{Client, Error, connection::HEADER_BYTES};
@@ -20,6 +23,8 @@ pub struct LookUp {
     pub officer_id: String,
     /// For which case; may be empty. The hub keeps a keyed hash of it.
     pub case_number: String,
+    /// Asks for values as of this time; none: the present ones.
+    pub as_of: Option<TimestampMs>,
     /// How long to wait; the hub counts with at most 30 s.
     pub timeout: Duration,
 }
@@ -36,7 +41,7 @@ impl LookUp {
     #[must_use]
     pub fn new(agreement: AgreementId, keys: Vec<Bytes>) -> Self {
         let (officer_id, case_number) = (String::new(), String::new());
-        Self { agreement, keys, officer_id, case_number, timeout: Duration::from_secs(10) }
+        Self { agreement, keys, officer_id, case_number, as_of: None, timeout: Duration::from_secs(10) }
     }
 }
 
@@ -46,7 +51,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Hub`] when nothing was given: the agreement's reasons, LOOK_UP_NOT_SERVED, LOOK_UP_NOT_RECORDED, OVERLOADED.
+    /// [`Error::Hub`] when nothing was given: the agreement's reasons, LOOK_UP_NOT_SERVED, HISTORY_NOT_KEPT, LOOK_UP_NOT_RECORDED, OVERLOADED.
     /// [`Error::Lost`]: no answer has come; the hub may have counted it as given.
     pub async fn look_up(&self, look_up: LookUp) -> Result<LookUpResponse, Error> {
         let node = self.node();
@@ -55,6 +60,7 @@ impl Client {
             keys: look_up.keys,
             officer_id: look_up.officer_id,
             case_number: look_up.case_number,
+            as_of: look_up.as_of.map(timestamp_to_wire),
         });
         request.set_timeout(look_up.timeout);
         request.metadata_mut().insert("ldop-header-bytes", HEADER_BYTES.into());

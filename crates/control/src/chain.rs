@@ -34,6 +34,8 @@ pub fn level_of_resources(resources: &[ResourceVersion]) -> u32 {
         Some(Resource::AgreementStatus(_)) => 5,
         // Whoever does not know of it would write keys in the clear, beside those that are hashed.
         Some(Resource::Dataset(dataset)) if dataset.hashed_keys => 6,
+        // Whoever does not know of it would lose it with the first snapshot, and know nothing of values as of a time.
+        Some(Resource::Dataset(dataset)) if dataset.current_copy.as_ref().is_some_and(|copy| copy.history) => 6,
         // Whoever does not know of it would lose it with the first snapshot, and answer no look-ups.
         Some(Resource::Dataset(dataset)) if dataset.current_copy.is_some() || !dataset.look_up_sources.is_empty() => 4,
         // Whoever does not know of it would write records without the frame, and take those with it for altered.

@@ -145,6 +145,7 @@ pub(crate) fn dataset(d: &catalog::Dataset) -> DatasetDefinition {
         current_copy: d.current_copy.as_ref().map(|copy| CurrentCopyDefinition {
             secondary_keys: copy.secondary_keys.iter().map(|key| key.fields.clone()).collect(),
             max_age_seconds: copy.max_age_seconds,
+            history: copy.history,
         }),
         look_up_sources: d.look_up_sources.iter().map(|source| source_word(*source)).collect(),
         hashed_keys: d.hashed_keys,

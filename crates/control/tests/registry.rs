@@ -401,6 +401,7 @@ fn copied(secondary_keys: &[&[&str]]) -> Resource {
             current_copy: Some(CurrentCopy {
                 secondary_keys: secondary_keys.iter().map(key).collect(),
                 max_age_seconds: 0,
+                history: false,
             }),
             ..dataset
         }),
@@ -600,10 +601,14 @@ async fn a_current_copy_asks_for_its_level_and_for_what_makes_it_possible() {
     apply(&control, AN, vec![copied(&[&["name"]])]).await.expect("applied");
     let again = apply(&control, AN, vec![copied(&[&["name"]])]).await.expect("the same again is no event");
     assert_eq!(again.results[0].effect(), ChangeEffect::Unchanged);
+    let Resource::Dataset(mut historic) = copied(&[&["name"]]) else { panic!("a dataset") };
+    historic.current_copy.as_mut().expect("asked for").history = true;
+    apply(&control, AN, vec![Resource::Dataset(historic)]).await.expect("applied");
+    assert!(control.state().stored.datasets["d"].current_copy.as_ref().is_some_and(|copy| copy.history));
     apply(&control, AN, vec![dataset(WireFormat::Unspecified.into())]).await.expect("without it again");
     let levels: Vec<_> =
         control.events(2).await.expect("events").into_iter().map(|(event, _)| event.minimum_level).collect();
-    assert_eq!(levels, [4, 4, 2]);
+    assert_eq!(levels, [4, 4, 6, 2]);
     let Resource::Dataset(fleeting) = copied(&[&["name"], &["none", "name", "nowhere"]]) else { panic!("a dataset") };
     let refused = apply(&control, AN, vec![Resource::Dataset(fleeting.clone())]).await.expect_err("no such fields");
     let fields: Vec<_> = refused.problems.iter().map(|problem| problem.field.as_str()).collect();

@@ -365,8 +365,9 @@ fn current_copy(reader: &mut Reader<'_>) -> Option<CurrentCopyDefinition> {
         copy.take(&format!("secondary_keys[{at}]"), key);
     }
     let max_age_seconds = copy.number32("max_age_seconds").unwrap_or_default();
+    let history = copy.flag("history");
     reader.take("current_copy", copy);
-    Some(CurrentCopyDefinition { secondary_keys, max_age_seconds })
+    Some(CurrentCopyDefinition { secondary_keys, max_age_seconds, history })
 }
 
 fn quotas(reader: &mut Reader<'_>) -> Option<QuotasDefinition> {

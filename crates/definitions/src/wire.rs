@@ -197,7 +197,8 @@ fn dataset(d: &DatasetDefinition) -> catalog::Dataset {
         current_copy: d.current_copy.as_ref().map(|copy| {
             let keys = copy.secondary_keys.iter();
             let secondary_keys = keys.map(|fields| catalog::SecondaryKey { fields: fields.clone() }).collect();
-            catalog::CurrentCopy { secondary_keys, max_age_seconds: copy.max_age_seconds }
+            let (max_age_seconds, history) = (copy.max_age_seconds, copy.history);
+            catalog::CurrentCopy { secondary_keys, max_age_seconds, history }
         }),
         look_up_sources: d.look_up_sources.iter().filter_map(|word| source_to_wire(word)).map(Into::into).collect(),
         hashed_keys: d.hashed_keys,

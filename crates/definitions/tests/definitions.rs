@@ -103,6 +103,16 @@ fn a_dataset_says_what_its_current_copy_holds() {
         let fields = copy.map(|copy| copy.secondary_keys.into_iter().flat_map(|key| key.fields).collect::<Vec<_>>());
         assert_eq!(fields, expected.map(|fields| fields.into_iter().map(str::to_owned).collect()), "{given}");
     }
+    for (given, expected) in [("{ history = true }", true), ("{ history = false }", false), ("{}", false)] {
+        let text = text.replace(line, &format!("current_copy = {given}"));
+        fs::write(folder.path().join("a.toml"), text).expect("writable");
+        let loaded = load(&[folder.path().to_owned()], References::Within).expect("right");
+        let has_history = loaded.changes.iter().any(|(_, change)| match &change.resource {
+            Some(Resource::Dataset(dataset)) => dataset.current_copy.as_ref().is_some_and(|copy| copy.history),
+            _ => false,
+        });
+        assert_eq!(has_history, expected, "{given}");
+    }
     fs::write(folder.path().join("a.toml"), text.replace("[\"area\"] }] }", "[\"aera\"] }] }")).expect("writable");
     let Err(problems) = load(&[folder.path().to_owned()], References::Within) else { panic!("no such field") };
     assert!(format!("{problems:?}").contains("did you mean \\\"area\\\"?"), "{problems:?}");

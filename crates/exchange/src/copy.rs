@@ -8,16 +8,17 @@
 //! - `seal`: how records are named and sealed in a file; encryption where the dataset holds personal data.
 //! - `tally`: how a record that is *not* found is known not to be there.
 //! - `runs`: sorting names while a file is made.
-//! - `file`, `store`: what a file says of itself; making, opening, writing and reading one.
+//! - `file`, `store`: what a file says of itself; making, opening, writing and reading one; `store/history`: every version of a record,
+//!   where the definition asks for them.
 //! - `reading`: questions, answered many at a time.
 //! - `follow`: the task that follows the log for one copy.
 //! - `whole`: all of a copy at one position, for exports.
 //!
 //! A file is read as a whole when it is opened, every seal and every sum; from then on what an answer rests on is checked with
-//! each answer. Memory does not grow with records: 1 MiB for each copy, up to 4 connections that read with 2 MiB each and one
+//! each answer. Memory does not grow with records: 1 MiB for each copy, half as much more with history, up to 4 connections that read with 2 MiB each and one
 //! that writes with 4 MiB, one chunk of 256 KiB for each partition; 2 MiB and two pages of 512 KiB for each export; and for the
-//! one copy at a time that is being made, 16 MiB, 36 MiB for its names, as much for those of secondary keys, one bit for each
-//! record, and six chunks of 1 MiB.
+//! one copy at a time that is being made, 16 MiB, 36 MiB for its names, as much for those of secondary keys and for its history, one
+//! bit for each record, and six chunks of 1 MiB.
 
 mod file;
 mod follow;
@@ -58,7 +59,7 @@ use self::{
     follow::Follower,
     reading::{Question, Reading},
     seal::digest,
-    store::{Answered, Fault, Store},
+    store::{Answered, Fault, Shape, Store},
 };
 use crate::{header, writer::Shared};
 
@@ -66,12 +67,27 @@ use crate::{header, writer::Shared};
 pub const MOST_KEYS: usize = 1_000;
 /// Most records found by a secondary key.
 pub const MOST_FOUND: usize = 1_000;
+/// Most bytes of records found by a secondary key; the last one may go beyond.
+pub const MOST_FOUND_BYTES: usize = 4 << 20;
+/// Most records with a secondary key that are looked at, whether they are to be shown or not.
+pub const MOST_LOOKED_AT: usize = 10_000;
+
+/// Whether a record may be shown; the others are passed over as if they were not there.
+pub(crate) type Shown = dyn Fn(&[u8]) -> bool + Send + Sync;
 
 /// A look-up in a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
     /// By record keys, as [`key_bytes`] makes them; at most [`MOST_KEYS`]. The answer has one place for each.
     Keys(Vec<Bytes>),
+    /// By record keys, as [`key_bytes`] makes them, at most [`MOST_KEYS`]: what held at a time. Of each the record with the latest
+    /// event time not after it, of several the one accepted last; none where there was none yet, or it was deleted by then.
+    AsOf {
+        /// The keys. The answer has one place for each.
+        keys: Vec<Bytes>,
+        /// The time.
+        time: TimestampMs,
+    },
     /// By the values of a secondary key.
     Secondary {
         /// The fields, as the dataset's definition has them.
@@ -113,8 +129,11 @@ impl std::fmt::Debug for Found {
 pub struct Answer {
     /// Asked by keys: one for each, in their order; none where there is no record. By secondary key: those found.
     pub records: Vec<Option<Found>>,
-    /// By secondary key: there are more than were asked for.
+    /// By secondary key: there are more than were asked for, or may be: it was not looked at more than [`MOST_LOOKED_AT`], and
+    /// not more than [`MOST_FOUND_BYTES`] are given.
     pub more: bool,
+    /// By secondary key: those looked at that may not be shown.
+    pub withheld: u64,
     /// Where the copy stands: the next entry of each partition that is not in it.
     pub positions: Vec<(u32, Offset)>,
     /// What was accepted up to then is in it.
@@ -137,6 +156,8 @@ pub enum NoAnswer {
     },
     /// The definition has no such secondary key.
     NoSuchKey,
+    /// The definition asks for no history.
+    NoHistory,
     /// Too much is asked for at once.
     TooMuch {
         /// Most keys, or most records.
@@ -157,7 +178,7 @@ pub enum Cause {
     OtherLog,
     /// Another layout, as of another release.
     OtherLayout,
-    /// Other secondary keys, another key file, or personal data where there was none.
+    /// Other secondary keys, with history or without, another key file, or personal data where there was none.
     Definition,
     /// It does not hold what was written.
     Damaged,
@@ -226,6 +247,7 @@ struct Plan {
     partitions: u32,
     /// Fields of each secondary key.
     secondary: Vec<Vec<String>>,
+    shape: Shape,
     is_encrypted: bool,
     /// Whether record keys stand hashed on the log.
     hashed_keys: bool,
@@ -326,6 +348,22 @@ impl Copies {
         ask: &Ask,
         no_older: Option<Duration>,
     ) -> Result<Answer, NoAnswer> {
+        self.look_up_shown(dataset, stage, ask, no_older, None).await
+    }
+
+    /// The same; of records with a secondary key, only those that may be shown.
+    ///
+    /// # Errors
+    ///
+    /// See [`NoAnswer`].
+    pub(crate) async fn look_up_shown(
+        &self,
+        dataset: &DatasetName,
+        stage: Stage,
+        ask: &Ask,
+        no_older: Option<Duration>,
+        shown: Option<&Arc<Shown>>,
+    ) -> Result<Answer, NoAnswer> {
         let key = (stage, dataset.clone());
         let Some(copy) = self.held.lock().get(&key).map(|held| Arc::clone(&held.copy)) else {
             return Err(if self.keyless.lock().contains(&key) { NoAnswer::NoKey } else { NoAnswer::NoCopy });
@@ -337,20 +375,26 @@ impl Copies {
                 hashed = Ask::Keys(keys.iter().map(|key| Bytes::copy_from_slice(&cipher.hash(key))).collect());
                 &hashed
             }
+            Ask::AsOf { keys, time } if copy.plan.hashed_keys && keys.len() <= MOST_KEYS => {
+                let cipher = self.shared.ciphers.of(&copy.plan.topic);
+                let keys = keys.iter().map(|key| Bytes::copy_from_slice(&cipher.hash(key))).collect();
+                hashed = Ask::AsOf { keys, time: *time };
+                &hashed
+            }
             ask => ask,
         };
         loop {
             let store = copy.store.load_full().ok_or(NoAnswer::NotReady)?;
-            let question = Question::new(&copy.plan, &store, ask)?;
+            let question = Question::new(&copy.plan, &store, ask, shown)?;
             let followed = self.fresh(&copy, &store, no_older).await?;
             match copy.reading.answer(Arc::clone(&store), question).await {
-                Ok(Answered { found, more, positions }) => {
+                Ok(Answered { found, more, withheld, positions }) => {
                     // Somebody else may have found meanwhile that it is spoilt.
                     if copy.store.load().as_ref().is_none_or(|current| !Arc::ptr_eq(current, &store)) {
                         continue;
                     }
                     let positions = (0..).zip(positions).collect();
-                    return Ok(Answer { records: found, more, positions, followed });
+                    return Ok(Answer { records: found, more, withheld, positions, followed });
                 }
                 Err(Fault::Spoilt(cause, found)) => {
                     copy.spoil(&store, cause, found);
@@ -389,8 +433,20 @@ impl Copies {
     /// Whether the dataset has a copy in the stage that answers.
     #[must_use]
     pub fn is_ready(&self, dataset: &DatasetName, stage: Stage) -> bool {
-        let held = self.held.lock();
-        held.get(&(stage, dataset.clone())).is_some_and(|held| held.copy.store.load().is_some())
+        self.ready(dataset, stage).is_ok()
+    }
+
+    /// The same, and why not.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer::NoCopy`], [`NoAnswer::NoKey`], [`NoAnswer::NotReady`].
+    pub(crate) fn ready(&self, dataset: &DatasetName, stage: Stage) -> Result<(), NoAnswer> {
+        let key = (stage, dataset.clone());
+        if let Some(held) = self.held.lock().get(&key) {
+            return if held.copy.store.load().is_some() { Ok(()) } else { Err(NoAnswer::NotReady) };
+        }
+        Err(if self.keyless.lock().contains(&key) { NoAnswer::NoKey } else { NoAnswer::NoCopy })
     }
 
     /// Brings gauges up to date.
@@ -495,6 +551,9 @@ impl Copies {
                     let fields: Vec<&[u8]> = fields.iter().map(|field| field.as_bytes()).collect();
                     parts.push(digest(&fields).to_vec());
                 }
+                if copy.history {
+                    parts.push(b"history".to_vec());
+                }
                 let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
                 let topic = header::dataset_topic(stage, name);
                 let identity =
@@ -505,6 +564,7 @@ impl Copies {
                     topic,
                     partitions: definition.partitions,
                     secondary: copy.secondary_keys.clone(),
+                    shape: Shape { many: copy.secondary_keys.len(), history: copy.history },
                     is_encrypted,
                     hashed_keys: definition.hashed_keys,
                     identity,

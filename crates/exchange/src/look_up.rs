@@ -11,6 +11,8 @@
 //! 5. The outcome goes to the journal. A task of its own takes both to `ldop.exchanges`, where [`hashes`] stand for keys, officer and
 //!    case, and a salted hash for the answer.
 //!
+//! [`find`] goes the same way by secondary keys; the current copy alone answers.
+//!
 //! Not found, not permitted and not answered are three things, each an answer of its own for a key; a call that no agreement
 //! grants is refused as a whole.
 
@@ -18,6 +20,7 @@ pub mod answerer;
 pub mod answers;
 pub mod breaker;
 pub mod connection;
+pub mod find;
 pub mod hashes;
 pub mod journal;
 pub mod metrics;
@@ -95,6 +98,8 @@ pub struct LookUp {
     pub officer_id: String,
     /// For which case; may be empty.
     pub case_number: String,
+    /// What held at this time, from the history of the current copy; none: what holds now.
+    pub as_of: Option<TimestampMs>,
 }
 
 /// What came of it.
@@ -178,6 +183,8 @@ pub enum Refused {
     Keys(Vec<BadKey>),
     /// What the agreement asks of each look-up and this one does not tell: fields of the request.
     Missing(Vec<&'static str>),
+    /// Fields that are searched by, and not shown or shown under a mask.
+    NotGranted(Vec<String>),
 }
 
 impl Refused {
@@ -191,6 +198,7 @@ impl Refused {
         match self {
             Self::Reason { reason, .. } => *reason,
             Self::Keys(_) | Self::Missing(_) => Reason::RequestInvalid,
+            Self::NotGranted(_) => Reason::FieldNotGranted,
         }
     }
 }
@@ -290,17 +298,79 @@ pub async fn look_up(
     deadline: Instant,
 ) -> Result<Answered, Refused> {
     let prepared = prepare(exchange, system, &request, deadline).await;
-    let (call, answerer) = prepared.inspect_err(|refused| {
-        let state = exchange.control.state();
-        let agreement = state.catalog.agreements.get(&request.agreement);
-        // Whoever is not its consumer puts nothing under the agreement's dataset.
-        let known = agreement.filter(|agreement| agreement.value.consumer == *system);
-        let labels = known.map_or(("none", "none"), |known| (known.value.dataset.as_str(), known.value.stage.as_str()));
-        exchange.metrics.look_ups.call(labels.0, labels.1, refused.reason().as_str());
-    })?;
+    let (call, answerer) =
+        prepared.inspect_err(|refused| count_refused(exchange, system, &request.agreement, refused.reason()))?;
     let (tell, answered) = oneshot::channel();
     exchange.tasks.spawn(call.run(answerer, tell));
     answered.await.unwrap_or(Err(Refused::of(Reason::Internal)))
+}
+
+/// Counts a call that is refused before anybody is asked.
+fn count_refused(exchange: &Exchange, system: &SystemId, agreement: &AgreementId, reason: Reason) {
+    let state = exchange.control.state();
+    let agreement = state.catalog.agreements.get(agreement);
+    // Whoever is not its consumer puts nothing under the agreement's dataset.
+    let known = agreement.filter(|agreement| agreement.value.consumer == *system);
+    let labels = known.map_or(("none", "none"), |known| (known.value.dataset.as_str(), known.value.stage.as_str()));
+    exchange.metrics.look_ups.call(labels.0, labels.1, reason.as_str());
+}
+
+/// What a call has been let in with.
+struct Admitted {
+    agreement: Arc<Versioned<Agreement>>,
+    /// Its place among those in flight.
+    place: Place,
+    meter: Arc<quotas::Meter>,
+}
+
+/// Whether the calling system may ask under the agreement now, and tells what the agreement asks with it.
+async fn admit(
+    exchange: &Exchange,
+    system: &SystemId,
+    agreement: &AgreementId,
+    officer_id: &str,
+    case_number: &str,
+) -> Result<Admitted, Refused> {
+    if exchange.draining.load(Ordering::Acquire) {
+        return Err(Refused::of(Reason::ShuttingDown));
+    }
+    if *exchange.shared.fenced.borrow() {
+        return Err(Refused::of(Reason::Fenced));
+    }
+    let agreement = match grant(exchange, system, agreement, Mode::LookUp, None) {
+        Ok(agreement) => agreement,
+        Err(reason) => {
+            return Err(Refused::of(account_for(exchange, system, agreement, Mode::LookUp, reason, 0).await));
+        }
+    };
+    // Before a call of the quota is spent.
+    let place = exchange.look_ups.places.try_take(system, 1);
+    let place = place.ok_or(Refused::Reason { reason: Reason::Overloaded, retry_after: Some(COME_AGAIN) })?;
+    let meter = match exchange.quotas.call(&agreement.value).await {
+        Ok(meter) => meter,
+        Err(quotas::Refused::Met(met)) => return Err(refused_for(exchange, &agreement.value, met).await),
+        Err(quotas::Refused::Unknown(reason)) => return Err(Refused::of(reason)),
+    };
+    let definition = &agreement.value.definition;
+    let missing: Vec<&'static str> = [
+        ("officer_id", definition.officer_required && officer_id.trim().is_empty()),
+        ("case_number", definition.case_number_required && case_number.trim().is_empty()),
+    ]
+    .into_iter()
+    .filter_map(|(field, is_missing)| is_missing.then_some(field))
+    .collect();
+    if missing.is_empty() { Ok(Admitted { agreement, place, meter }) } else { Err(Refused::Missing(missing)) }
+}
+
+/// Waits until an asking is durable.
+async fn durable(exchange: &Exchange, asking: &mut Asking, deadline: Instant) -> Result<(), Reason> {
+    let started = Instant::now();
+    let durable = tokio::time::timeout_at(deadline.into(), asking.durable()).await;
+    exchange.metrics.look_ups.took("journal", started.elapsed());
+    match durable {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(Reason::LookUpNotRecorded),
+    }
 }
 
 /// A call that is about to be made.
@@ -328,38 +398,9 @@ async fn prepare(
     deadline: Instant,
 ) -> Result<(Call, Answerer), Refused> {
     let started = Instant::now();
-    if exchange.draining.load(Ordering::Acquire) {
-        return Err(Refused::of(Reason::ShuttingDown));
-    }
-    if *exchange.shared.fenced.borrow() {
-        return Err(Refused::of(Reason::Fenced));
-    }
-    let agreement = match grant(exchange, system, &request.agreement, Mode::LookUp, None) {
-        Ok(agreement) => agreement,
-        Err(reason) => {
-            let told = account_for(exchange, system, &request.agreement, Mode::LookUp, reason, 0).await;
-            return Err(Refused::of(told));
-        }
-    };
-    // Before a call of the quota is spent.
-    let place = exchange.look_ups.places.try_take(system, 1);
-    let place = place.ok_or(Refused::Reason { reason: Reason::Overloaded, retry_after: Some(COME_AGAIN) })?;
-    let meter = match exchange.quotas.call(&agreement.value).await {
-        Ok(meter) => meter,
-        Err(quotas::Refused::Met(met)) => return Err(refused_for(exchange, &agreement.value, met).await),
-        Err(quotas::Refused::Unknown(reason)) => return Err(Refused::of(reason)),
-    };
-    let definition = &agreement.value.definition;
-    let missing: Vec<&'static str> = [
-        ("officer_id", definition.officer_required && request.officer_id.trim().is_empty()),
-        ("case_number", definition.case_number_required && request.case_number.trim().is_empty()),
-    ]
-    .into_iter()
-    .filter_map(|(field, is_missing)| is_missing.then_some(field))
-    .collect();
-    if !missing.is_empty() {
-        return Err(Refused::Missing(missing));
-    }
+    let LookUp { officer_id, case_number, .. } = request;
+    let admitted = admit(exchange, system, &request.agreement, officer_id, case_number).await?;
+    let Admitted { agreement, place, meter } = admitted;
     let state = exchange.control.state();
     let (dataset, stage) = (&agreement.value.dataset, agreement.value.stage);
     let found = state.dataset(dataset).ok_or(Refused::of(Reason::DatasetUnknown))?;
@@ -376,7 +417,10 @@ async fn prepare(
         return Err(Refused::of(Reason::LookUpNotRecorded));
     }
     let compiled = schema.get().map_err(Refused::of)?;
-    let answerer = Answerer::choose(exchange, system, stage, &found.value, deadline).await?;
+    let answerer = match request.as_of {
+        None => Answerer::choose(exchange, system, stage, &found.value, deadline).await?,
+        Some(_) => Answerer::historian(exchange, system, stage, &found.value, deadline).await?,
+    };
     let max_age = found.value.definition.current_copy.as_ref().map_or(0, |copy| copy.max_age_seconds);
     let check = Check {
         schema_version: schema.version,
@@ -432,7 +476,8 @@ impl Call {
         let id = ExchangeId::new();
         let now = self.exchange.now();
         let mut asking = self.exchange.look_ups.journal.ask(id, now, self.asked(id));
-        let (durable, heard) = futures::future::join(self.durable(&mut asking), self.ask(&mut answerer)).await;
+        let durable = durable(&self.exchange, &mut asking, self.deadline);
+        let (durable, heard) = futures::future::join(durable, self.ask(&mut answerer)).await;
         let (mut hold, mut copy) = (None, None);
         let checked = match heard {
             Said::Provider(Heard::Answer(answer)) => {
@@ -487,16 +532,6 @@ impl Call {
         });
     }
 
-    async fn durable(&self, asking: &mut Asking) -> Result<(), Reason> {
-        let started = Instant::now();
-        let durable = tokio::time::timeout_at(self.deadline.into(), asking.durable()).await;
-        self.exchange.metrics.look_ups.took("journal", started.elapsed());
-        match durable {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Reason::LookUpNotRecorded),
-        }
-    }
-
     async fn ask(&self, answerer: &mut Answerer) -> Said {
         let started = Instant::now();
         let question = Question {
@@ -509,7 +544,11 @@ impl Call {
             return Said::Provider(heard);
         }
         let (dataset, stage) = (&self.agreement.value.dataset, self.agreement.value.stage);
-        let ask = Ask::Keys(self.keys.iter().map(|key| Bytes::copy_from_slice(key)).collect());
+        let keys = self.keys.iter().map(|key| Bytes::copy_from_slice(key)).collect();
+        let ask = match self.request.as_of {
+            None => Ask::Keys(keys),
+            Some(time) => Ask::AsOf { keys, time },
+        };
         let reading = self.exchange.copies.look_up(dataset, stage, &ask, self.max_age);
         let read = tokio::time::timeout_at(self.deadline.into(), reading).await;
         self.exchange.metrics.look_ups.took("copy", started.elapsed());
@@ -533,6 +572,8 @@ impl Call {
             case_hash: hashes.of_told("case", system, &self.request.case_number),
             source: self.check.source.to_string(),
             purpose_code: agreement.definition.purpose.clone(),
+            searched_fields: Vec::new(),
+            as_of_ms: self.request.as_of.map(|time| time.0),
         }
     }
 

@@ -44,6 +44,8 @@ mod account;
 mod fair;
 #[path = "look_up/faults.rs"]
 mod faults;
+#[path = "look_up/find.rs"]
+mod find;
 #[path = "look_up/matrix.rs"]
 mod matrix;
 #[path = "look_up/quotas.rs"]
@@ -206,6 +208,7 @@ fn request(keys: Vec<Bytes>) -> LookUp {
         keys,
         officer_id: OFFICER.into(),
         case_number: CASE.into(),
+        as_of: None,
     }
 }
 

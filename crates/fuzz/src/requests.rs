@@ -7,13 +7,14 @@ use ldop_contract::{
     exchange::v1::{self as wire, publish_stream_request, subscribe_request},
     record::v1::RecordHeader,
 };
-use ldop_types::{ExchangeId, TimestampMs};
+use ldop_schema_registry::Parser;
+use ldop_types::{AgreementId, ExchangeId, TimestampMs};
 use prost::Message;
 
 /// The first byte chooses the message.
 pub(crate) fn run(data: &[u8]) {
     let Some((which, data)) = data.split_first() else { return };
-    match which % 8 {
+    match which % 10 {
         0 => round::<wire::PublishRequest>(data, |request| request.record.iter().for_each(record)),
         1 => round::<wire::PublishStreamRequest>(data, |request| match &request.message {
             Some(publish_stream_request::Message::Batch(batch)) => batch.records.iter().for_each(record),
@@ -35,7 +36,17 @@ pub(crate) fn run(data: &[u8]) {
         4 => round::<ExchangeEvent>(data, |_| {}),
         5 => round::<Cursor>(data, |_| {}),
         6 => round::<RecordHeader>(data, |_| {}),
-        _ => round::<GetStatusResponse>(data, |_| {}),
+        7 => round::<GetStatusResponse>(data, |_| {}),
+        8 => round::<wire::LookUpRequest>(data, |request| {
+            request.as_of.iter().for_each(moment);
+            for key in &request.keys {
+                let _ = Parser::default().parse(key);
+            }
+        }),
+        _ => round::<wire::FindRequest>(data, |request| {
+            let _ = AgreementId::parse(&request.agreement);
+            let _ = Parser::default().parse(&request.key);
+        }),
     }
 }
 
@@ -79,9 +90,21 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let open = wire::SubscribeRequest { message: Some(subscribe_request::Message::Open(open)) };
     let get = wire::GetExchangeRequest { exchange_id: id, dataset: "communes".into(), stage: 2 };
     let cursor = Cursor { next_offset: 7, time_ms: 1_780_000_000_000, epoch: Some(65_536) };
-    [publish, batch.encode_to_vec(), open.encode_to_vec(), get.encode_to_vec(), Vec::new(), cursor.encode_to_vec()]
-        .into_iter()
-        .zip(0u8..)
-        .map(|(message, which)| [vec![which], message].concat())
-        .collect()
+    let find = wire::FindRequest {
+        agreement: "commune-changes-to-tax".into(),
+        key: Bytes::from_static(b"{\"new_code\":\"21553\"}"),
+        most_records: 20,
+        officer_id: "dvh".into(),
+        case_number: "2026/118".into(),
+    };
+    let look_up = wire::LookUpRequest {
+        agreement: "communes-to-tax".into(),
+        keys: vec![Bytes::from_static(b"{\"code\":\"21583\"}")],
+        as_of: Some(timestamp_to_wire(TimestampMs(1_780_000_000_000))),
+        ..Default::default()
+    };
+    let messages =
+        [publish, batch.encode_to_vec(), open.encode_to_vec(), get.encode_to_vec(), Vec::new(), cursor.encode_to_vec()];
+    let numbered = messages.into_iter().zip(0u8..).chain([(look_up.encode_to_vec(), 8), (find.encode_to_vec(), 9)]);
+    numbered.map(|(message, which)| [vec![which], message].concat()).collect()
 }

@@ -111,14 +111,20 @@ pub fn of_reason_after(reason: Reason, retry_after: Option<Duration>) -> Status 
 /// The status of a request with bad fields.
 #[must_use]
 pub fn of_bad_fields(fields: Vec<BadField>) -> Status {
-    let mut details = details(Reason::RequestInvalid);
+    of_fields(Reason::RequestInvalid, fields)
+}
+
+/// The status of a reason that some fields of the request give.
+#[must_use]
+pub fn of_fields(reason: Reason, fields: Vec<BadField>) -> Status {
+    let mut details = details(reason);
     details.set_bad_request(
         fields
             .into_iter()
             .map(|f| FieldViolation::new(f.field, format!("expected {}", f.expected)))
             .collect::<Vec<_>>(),
     );
-    status(Reason::RequestInvalid, details)
+    status(reason, details)
 }
 
 /// The status of a refused record; each violation reads "RULE (element): English / Vietnamese".

@@ -79,6 +79,8 @@ pub enum Command {
     Export(commands::export::Args),
     /// Asks for single records by key, under an agreement.
     LookUp(commands::look_up::Args),
+    /// Finds the records whose fields have given values, by a secondary key of a dataset, under an agreement.
+    Find(commands::find::Args),
     /// Answers look-ups of a dataset from a file of records.
     ServeLookUps(commands::serve_look_ups::Args),
     /// Erases, by an order, what is known under a record key.

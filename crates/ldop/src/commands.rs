@@ -8,6 +8,7 @@ pub mod dictionary;
 pub mod erase;
 pub mod exchange;
 pub mod export;
+pub mod find;
 pub mod impact;
 pub mod init;
 pub mod look_up;
@@ -60,6 +61,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Changes(args) => wait(changes::run(&context, args)),
         Command::Export(args) => wait(export::run(&context, args)),
         Command::LookUp(args) => wait(look_up::run(&context, args)),
+        Command::Find(args) => wait(find::run(&context, args)),
         Command::ServeLookUps(args) => wait(serve_look_ups::run(&context, args)),
         Command::Erase(args) => wait(erase::run(&context, args)),
         Command::Report(args) => wait(report::run(&context, args)),

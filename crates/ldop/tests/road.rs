@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 #[path = "road/exports.rs"]
 mod exports;
+#[path = "road/finds.rs"]
+mod finds;
 #[path = "road/life.rs"]
 mod life;
 #[path = "road/look_ups.rs"]

@@ -130,17 +130,25 @@ impl View {
         self.condition.is_some()
     }
 
+    /// Whether anything is shown of a record.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAnObject`].
+    pub fn is_shown(&self, parser: &mut Parser, payload: &[u8]) -> Result<bool, NotAnObject> {
+        let Some(condition) = &self.condition else { return Ok(true) };
+        let document = parser.parse(payload).map_err(|_| NotAnObject)?;
+        Ok(condition.holds(&document))
+    }
+
     /// Appends what is shown of a record to `out`; false, and nothing appended, where the record is withheld.
     ///
     /// # Errors
     ///
     /// [`NotAnObject`]; `out` may then hold a part, which the caller discards.
     pub fn show(&self, parser: &mut Parser, payload: &[u8], out: &mut Vec<u8>) -> Result<bool, NotAnObject> {
-        if let Some(condition) = &self.condition {
-            let document = parser.parse(payload).map_err(|_| NotAnObject)?;
-            if !condition.holds(&document) {
-                return Ok(false);
-            }
+        if !self.is_shown(parser, payload)? {
+            return Ok(false);
         }
         self.projection.apply(payload, out)?;
         Ok(true)

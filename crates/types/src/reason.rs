@@ -124,6 +124,9 @@ reasons! {
     OutsideAllowedHours, "OUTSIDE_ALLOWED_HOURS", FailedPrecondition, true,
         "Ngoài giờ được khai thác theo thỏa thuận.", "The agreement grants nothing at this hour.",
         "Come again after the retry time; the agreement names its hours, in Việt Nam's time.";
+    FieldNotGranted, "FIELD_NOT_GRANTED", PermissionDenied, false,
+        "Thỏa thuận không cho xem nguyên vẹn trường dùng để tìm.", "The agreement does not show a field that is searched by, or shows it under a mask.",
+        "Search by fields the agreement shows whole, or have it grant these.";
     AgreementUnfit, "AGREEMENT_UNFIT", FailedPrecondition, false,
         "Điều kiện của thỏa thuận không còn khớp với lược đồ của bộ dữ liệu.",
         "The agreement's row condition does not fit the dataset's schema any more.",
@@ -178,6 +181,13 @@ reasons! {
         "Send again with the same exchange id; it has one effect.";
     Overloaded, "OVERLOADED", ResourceExhausted, true,
         "Trung tâm đang quá tải.", "The hub is at its limit.", "Send again after the retry time.";
+    CopyNotKept, "COPY_NOT_KEPT", FailedPrecondition, false,
+        "Trung tâm không giữ bản sao hiện hành của bộ dữ liệu này.", "The hub keeps no current copy of this dataset.",
+        "Ask by record key; or have the dataset's definition ask for a copy, and the operator give it a key file if it is personal.";
+    HistoryNotKept, "HISTORY_NOT_KEPT", FailedPrecondition, false,
+        "Trung tâm không giữ lịch sử của bộ dữ liệu này nên không biết giá trị tại thời điểm được hỏi.",
+        "The hub keeps no history of this dataset, and nobody else is asked for values as of a time.",
+        "Ask for the present value; or have the dataset's definition ask for history: current_copy.history.";
     CopyNotReady, "COPY_NOT_READY", Unavailable, true,
         "Bản sao hiện hành của bộ dữ liệu chưa sẵn sàng.", "The dataset's current copy is not ready.",
         "Ask again after the retry time; `ldop_copy_ready` tells the operator.";

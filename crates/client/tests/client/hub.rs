@@ -10,10 +10,11 @@ use std::{
 use bytes::Bytes;
 use ldop_client::{Client, ClientConfig, Pem, RetryPolicy};
 use ldop_contract::exchange::v1::{
-    Ack, Credit, DeliveredBatch, DeliveredRecord, ExportRequest, ExportResponse, GetExchangeRequest,
-    GetExchangeResponse, LookUpRequest, LookUpResponse, PartitionPosition, PublishRequest, PublishResponse,
-    PublishResult, PublishStreamRequest, PublishStreamResponse, ReadChangesRequest, ReadChangesResponse, Receipt,
-    Record, Refusal, ServeRequest, ServeResponse, SubscribeOpen, SubscribeOpened, SubscribeRequest, SubscribeResponse,
+    Ack, Credit, DeliveredBatch, DeliveredRecord, ExportRequest, ExportResponse, FindRequest, FindResponse,
+    GetExchangeRequest, GetExchangeResponse, LookUpRequest, LookUpResponse, PartitionPosition, PublishRequest,
+    PublishResponse, PublishResult, PublishStreamRequest, PublishStreamResponse, ReadChangesRequest,
+    ReadChangesResponse, Receipt, Record, Refusal, ServeRequest, ServeResponse, SubscribeOpen, SubscribeOpened,
+    SubscribeRequest, SubscribeResponse,
     exchange_service_server::{ExchangeService, ExchangeServiceServer},
     publish_result, publish_stream_request, subscribe_request, subscribe_response,
 };
@@ -258,6 +259,10 @@ impl ExchangeService for Service {
     }
 
     async fn look_up(&self, _: Request<LookUpRequest>) -> Result<Response<LookUpResponse>, Status> {
+        Err(Status::unimplemented("no look-ups here"))
+    }
+
+    async fn find(&self, _: Request<FindRequest>) -> Result<Response<FindResponse>, Status> {
         Err(Status::unimplemented("no look-ups here"))
     }
 

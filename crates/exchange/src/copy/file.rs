@@ -3,7 +3,7 @@
 use super::{seal::Salt, tally::Total};
 
 /// The layout this code reads and writes; `user_version` of the file.
-pub(super) const LAYOUT: i64 = 1;
+pub(super) const LAYOUT: i64 = 2;
 /// `application_id` of the file: "LDcp".
 pub(super) const APPLICATION: i64 = 0x4c44_6370;
 
@@ -17,6 +17,22 @@ pub(super) const SCHEMA: &str = "
     );
     CREATE TABLE names(name BLOB PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE secondary(name BLOB NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY(name, seq)) WITHOUT ROWID;
+";
+/// Of a copy with history besides: every record and deletion.
+pub(super) const HISTORY_SCHEMA: &str = "
+    CREATE TABLE versions(
+        seq INTEGER PRIMARY KEY,
+        name BLOB NOT NULL,
+        place INTEGER NOT NULL,
+        body BLOB NOT NULL        -- of a deletion: its event time alone
+    );
+    CREATE TABLE history(
+        name BLOB NOT NULL,
+        time INTEGER NOT NULL,    -- event time
+        place INTEGER NOT NULL,
+        seq INTEGER NOT NULL,     -- of the version
+        PRIMARY KEY(name, time, place)
+    ) WITHOUT ROWID;
 ";
 pub(super) const IDENTITY: i64 = 0;
 pub(super) const PROGRESS: i64 = 1;
@@ -88,6 +104,7 @@ pub(super) struct Progress {
     pub(super) sequence: u64,
     pub(super) rows: Total,
     pub(super) secondary: Total,
+    pub(super) history: Total,
     /// By partition.
     pub(super) partitions: Vec<Followed>,
 }
@@ -95,7 +112,7 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(64 + self.partitions.len() * 48);
-        let totals = [self.rows.entries, self.rows.sum, self.secondary.entries, self.secondary.sum];
+        let totals = [self.rows, self.secondary, self.history].into_iter().flat_map(|total| [total.entries, total.sum]);
         for number in [self.sequence].into_iter().chain(totals) {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
@@ -116,6 +133,7 @@ impl Progress {
         let sequence = reader.number()?;
         let rows = Total { entries: reader.number()?, sum: reader.number()? };
         let secondary = Total { entries: reader.number()?, sum: reader.number()? };
+        let history = Total { entries: reader.number()?, sum: reader.number()? };
         let mut partitions = Vec::new();
         while !reader.0.is_empty() {
             let next = reader.number()?;
@@ -125,7 +143,7 @@ impl Progress {
             let (epoch, anchor) = ((flags & 1 != 0).then_some(epoch), (flags & 2 != 0).then_some(anchor));
             partitions.push(Followed { next, epoch, anchor });
         }
-        Some(Self { sequence, rows, secondary, partitions })
+        Some(Self { sequence, rows, secondary, history, partitions })
     }
 }
 
@@ -171,7 +189,8 @@ mod tests {
                 Followed { next, epoch, anchor: anchor.map(|(offset, digest)| Anchor { offset, digest }) }
             });
             let (rows, secondary) = (Total { entries: 3, sum: sequence }, Total { entries: sequence, sum: 1 });
-            let progress = Progress { sequence, rows, secondary, partitions: partitions.collect() };
+            let history = Total { entries: 9, sum: !sequence };
+            let progress = Progress { sequence, rows, secondary, history, partitions: partitions.collect() };
             let mut bytes = progress.encode();
             prop_assert_eq!(Progress::decode(&bytes), Some(progress));
             let at = at.index(bytes.len());

@@ -153,7 +153,7 @@ impl Follower {
 
     /// Opens the file there is; what stands in the way is a reason to make one.
     async fn open(&mut self) -> Result<Result<Arc<Store>, Cause>, End> {
-        let Plan { dataset, stage, identity, secondary, .. } = &self.copy.plan;
+        let Plan { dataset, stage, identity, shape, .. } = &self.copy.plan;
         let dir = &self.copies.dir;
         let listed = fs::create_dir_all(dir).and_then(|()| files_of(dir, *stage, dataset));
         let mut files = match listed {
@@ -165,12 +165,12 @@ impl Follower {
         };
         let Some((number, path)) = files.pop() else { return Ok(Err(Cause::First)) };
         self.number = number;
-        let (identity, key, many, stop) = (identity.clone(), self.key(), secondary.len(), self.stop.clone());
+        let (identity, key, shape, stop) = (identity.clone(), self.key(), *shape, self.stop.clone());
         let opened = blocking(move || {
             for (_, older) in files {
                 remove(&older)?;
             }
-            Store::open(path, identity, key.as_ref(), many, &|| !stop.is_cancelled())
+            Store::open(path, identity, key.as_ref(), shape, &|| !stop.is_cancelled())
         });
         let store = match opened.await {
             Ok(store) => Arc::new(store),
@@ -219,8 +219,7 @@ impl Follower {
         let unfinished = copies.dir.join(format!("{}.{}.making", plan.stage, plan.dataset));
         let old =
             if cause == Cause::Behind { None } else { Some((copies.dir.clone(), plan.stage, plan.dataset.clone())) };
-        let (identity, key, many, partitions) =
-            (plan.identity.clone(), self.key(), plan.secondary.len(), plan.partitions);
+        let (identity, key, shape, partitions) = (plan.identity.clone(), self.key(), plan.shape, plan.partitions);
         let dir = copies.dir.clone();
         let begun = blocking(move || {
             fs::create_dir_all(&dir)?;
@@ -231,7 +230,7 @@ impl Follower {
                 }
             }
             remove(&name)?;
-            Ok((Making::begin(unfinished, &identity, key.as_ref(), many, partitions)?, name))
+            Ok((Making::begin(unfinished, &identity, key.as_ref(), shape, partitions)?, name))
         });
         let (making, name) = begun.await?;
         let (store, times) = self.fill(making, name).await?;
@@ -335,7 +334,8 @@ impl Follower {
             reads.push(self.read(index, stands.next, Duration::ZERO));
         }
         let cipher = self.copies.shared.ciphers.of(&self.copy.plan.topic);
-        let mut reader = Reader::new(&self.copy.plan, cipher, self.copies.record_bytes, false);
+        let is_all = self.copy.plan.shape.history;
+        let mut reader = Reader::new(&self.copy.plan, cipher, self.copies.record_bytes, is_all);
         let copy = Arc::clone(&self.copy);
         loop {
             if let Some((cause, found)) = copy.spoilt.lock().take() {
@@ -510,14 +510,14 @@ impl Reader {
             let name = sealer.name(0, key);
             let place = place(partition, entry.offset);
             if meta.is_deletion {
-                batch.put(sealer, name, place, None, &self.no_keys());
+                batch.put(sealer, name, place, Err(meta.event_time), &self.no_keys());
                 continue;
             }
             let cipher = Arc::clone(&self.cipher);
             let payload = match cipher.read(meta, entry, &mut room) {
                 Said::Text(payload) => payload,
                 Said::Erased => {
-                    batch.put(sealer, name, place, None, &self.no_keys());
+                    batch.put(sealer, name, place, Err(meta.event_time), &self.no_keys());
                     continue;
                 }
                 Said::Altered => {
@@ -534,7 +534,7 @@ impl Reader {
                 schema_version: meta.schema_version,
                 payload,
             };
-            batch.put(sealer, name, place, Some(given), &self.keys);
+            batch.put(sealer, name, place, Ok(given), &self.keys);
         }
         followed.epoch = reign.epoch;
         followed.anchor = entries.last().map(anchor_of).or(followed.anchor);

@@ -6,11 +6,12 @@
 
 use std::{collections::VecDeque, mem, sync::Arc};
 
+use ldop_types::TimestampMs;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::{
-    Ask, MOST_FOUND, MOST_KEYS, NoAnswer, Plan,
+    Ask, MOST_FOUND, MOST_KEYS, NoAnswer, Plan, Shown,
     seal::Name,
     store::{Answered, Fault, READERS, Store},
 };
@@ -21,20 +22,37 @@ const TOGETHER: usize = 64;
 /// A look-up, with names for its keys.
 pub(super) enum Question {
     Names(Vec<Name>),
-    /// A secondary key, and most records to find.
-    Secondary(Name, usize),
+    /// A secondary key.
+    Secondary {
+        name: Name,
+        /// Most records to find.
+        most: usize,
+        /// Of those that may be shown; none: of all.
+        shown: Option<Arc<Shown>>,
+    },
+    /// What held at a time.
+    AsOf {
+        names: Vec<Name>,
+        time: TimestampMs,
+    },
 }
 
 impl Question {
-    pub(super) fn new(plan: &Plan, store: &Store, ask: &Ask) -> Result<Self, NoAnswer> {
+    pub(super) fn new(plan: &Plan, store: &Store, ask: &Ask, shown: Option<&Arc<Shown>>) -> Result<Self, NoAnswer> {
         match ask {
-            Ask::Keys(keys) if keys.len() > MOST_KEYS => Err(NoAnswer::TooMuch { most: MOST_KEYS }),
+            Ask::Keys(keys) | Ask::AsOf { keys, .. } if keys.len() > MOST_KEYS => {
+                Err(NoAnswer::TooMuch { most: MOST_KEYS })
+            }
             Ask::Keys(keys) => Ok(Self::Names(keys.iter().map(|key| store.sealer.name(0, key)).collect())),
+            Ask::AsOf { .. } if !plan.shape.history => Err(NoAnswer::NoHistory),
+            Ask::AsOf { keys, time } => {
+                Ok(Self::AsOf { names: keys.iter().map(|key| store.sealer.name(0, key)).collect(), time: *time })
+            }
             Ask::Secondary { most, .. } if *most > MOST_FOUND => Err(NoAnswer::TooMuch { most: MOST_FOUND }),
             Ask::Secondary { fields, key, most } => {
                 let at = plan.secondary.iter().position(|known| known == fields).ok_or(NoAnswer::NoSuchKey)?;
                 let of = u8::try_from(at + 1).map_err(|_| NoAnswer::NoSuchKey)?;
-                Ok(Self::Secondary(store.sealer.name(of, key), *most))
+                Ok(Self::Secondary { name: store.sealer.name(of, key), most: *most, shown: shown.cloned() })
             }
         }
     }

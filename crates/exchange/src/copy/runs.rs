@@ -13,28 +13,31 @@ use std::{
 
 use super::seal::Name;
 
-/// Entries of a run: 36 MiB.
-const RUN: usize = 1_500_000;
-const ENTRY_BYTES: usize = size_of::<Name>() + size_of::<u64>();
+/// Bytes of a run.
+const RUN_BYTES: usize = 36_000_000;
+
+/// What goes with a name: as many numbers.
+pub(super) type Value<const N: usize> = [i64; N];
 
 /// A name and what goes with it.
-pub(super) type Entry = (Name, u64);
+pub(super) type Entry<const N: usize> = (Name, Value<N>);
 
 /// Entries to be sorted.
-pub(super) struct Runs {
+pub(super) struct Runs<const N: usize> {
     /// Where runs are written; none of the files stays under its name.
     aside: PathBuf,
     run: usize,
-    current: Vec<Entry>,
+    current: Vec<Entry<N>>,
     written: Vec<BufReader<File>>,
 }
 
-impl Runs {
+impl<const N: usize> Runs<N> {
     pub(super) fn new(aside: &Path) -> Self {
-        Self { aside: aside.to_owned(), run: RUN, current: Vec::new(), written: Vec::new() }
+        let run = RUN_BYTES / size_of::<Entry<N>>();
+        Self { aside: aside.to_owned(), run, current: Vec::new(), written: Vec::new() }
     }
 
-    pub(super) fn push(&mut self, entry: Entry) -> io::Result<()> {
+    pub(super) fn push(&mut self, entry: Entry<N>) -> io::Result<()> {
         if self.current.len() == self.run {
             self.write_aside()?;
         }
@@ -50,7 +53,9 @@ impl Runs {
         let mut writer = BufWriter::with_capacity(1 << 16, file);
         for (name, value) in self.current.drain(..) {
             writer.write_all(&name)?;
-            writer.write_all(&value.to_le_bytes())?;
+            for number in value {
+                writer.write_all(&number.to_le_bytes())?;
+            }
         }
         let mut file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.rewind()?;
@@ -59,7 +64,7 @@ impl Runs {
     }
 
     /// All entries in order, those of equal names by what goes with them.
-    pub(super) fn sorted(mut self) -> io::Result<Sorted> {
+    pub(super) fn sorted(mut self) -> io::Result<Sorted<N>> {
         self.current.sort_unstable();
         let mut sorted = Sorted { current: self.current.into_iter(), written: self.written, next: BinaryHeap::new() };
         for source in 0..=sorted.written.len() {
@@ -70,15 +75,15 @@ impl Runs {
 }
 
 /// Entries in order.
-pub(super) struct Sorted {
-    current: std::vec::IntoIter<Entry>,
+pub(super) struct Sorted<const N: usize> {
+    current: std::vec::IntoIter<Entry<N>>,
     written: Vec<BufReader<File>>,
-    next: BinaryHeap<Reverse<(Entry, usize)>>,
+    next: BinaryHeap<Reverse<(Entry<N>, usize)>>,
 }
 
-impl Sorted {
+impl<const N: usize> Sorted<N> {
     /// The next entry.
-    pub(super) fn next(&mut self) -> io::Result<Option<Entry>> {
+    pub(super) fn next(&mut self) -> io::Result<Option<Entry<N>>> {
         let Some(Reverse((entry, source))) = self.next.pop() else { return Ok(None) };
         self.refill(source)?;
         Ok(Some(entry))
@@ -88,12 +93,16 @@ impl Sorted {
         let entry = match self.written.get_mut(source) {
             None => self.current.next(),
             Some(file) => {
-                let mut bytes = [0; ENTRY_BYTES];
-                match file.read_exact(&mut bytes) {
+                let mut name = Name::default();
+                match file.read_exact(&mut name) {
                     Ok(()) => {
-                        let (name, value) = bytes.split_at(size_of::<Name>());
-                        let name = name.try_into().map_err(io::Error::other)?;
-                        Some((name, u64::from_le_bytes(value.try_into().map_err(io::Error::other)?)))
+                        let mut value = [0; N];
+                        for number in &mut value {
+                            let mut bytes = [0; size_of::<i64>()];
+                            file.read_exact(&mut bytes)?;
+                            *number = i64::from_le_bytes(bytes);
+                        }
+                        Some((name, value))
                     }
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
                     Err(error) => return Err(error),
@@ -114,11 +123,11 @@ mod tests {
     proptest! {
         #[test]
         fn entries_come_out_in_order_whatever_was_written_aside(
-            entries in proptest::collection::vec((0_u8..9, any::<u64>()), 0..60), run in 1_usize..20,
+            entries in proptest::collection::vec((0_u8..9, any::<[i64; 3]>()), 0..60), run in 1_usize..20,
         ) {
             let dir = tempfile::tempdir().expect("folder");
             let mut runs = Runs { run, ..Runs::new(&dir.path().join("run")) };
-            let mut entries: Vec<Entry> = entries.into_iter().map(|(name, value)| ([name; 16], value)).collect();
+            let mut entries: Vec<Entry<3>> = entries.into_iter().map(|(name, value)| ([name; 16], value)).collect();
             for entry in &entries {
                 runs.push(*entry).expect("pushed");
             }

@@ -7,6 +7,7 @@
 //! A file's name holds a number that is never used twice by one process: SQLite removes a `-wal` file by name when the last
 //! connection closes, which must not be that of the file's successor.
 
+mod history;
 mod making;
 pub(super) mod whole;
 
@@ -27,11 +28,11 @@ use parking_lot::{Mutex, RwLock};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, OptionalExtension as _, params, types::ValueRef};
 
 use super::{
-    Cause, Found,
+    Cause, Found, MOST_FOUND_BYTES, MOST_LOOKED_AT, Shown,
     file::{APPLICATION, Followed, IDENTITY, Identity, LAYOUT, PROGRESS, Progress, of_place},
     reading::Question,
     seal::{CopyKey, Name, Sealer},
-    tally::{Tally, Total, bounds, weight},
+    tally::{Tally, Total, bounds, weight, weight_of_version},
 };
 
 pub(super) use self::making::Making;
@@ -94,10 +95,23 @@ fn damaged(what: &str) -> Fault {
     Fault::Spoilt(Cause::Damaged, what.to_owned())
 }
 
+/// What a file holds of each record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Secondary keys.
+    pub(super) many: usize,
+    /// Whether every version is kept, not only the latest.
+    pub(super) history: bool,
+}
+
 /// A record to put into the copy, or to take out of it.
 struct Change {
     name: Name,
     place: i64,
+    /// Event time.
+    time: i64,
+    /// Where stands in the batch what the history keeps of it: the body, or the sealed event time of a deletion.
+    version: Range<usize>,
     /// Where its body stands in the batch; none for a record that was deleted.
     body: Option<Range<usize>>,
 }
@@ -132,13 +146,13 @@ impl Batch {
         }
     }
 
-    /// Puts the next record of a key in; none: it was deleted. `secondary` are the record's secondary keys.
+    /// Puts the next record of a key in, or its deletion at a time. `secondary` are the record's secondary keys.
     pub(super) fn put(
         &mut self,
         sealer: &Sealer,
         name: Name,
         place: i64,
-        record: Option<Given<'_>>,
+        record: Result<Given<'_>, TimestampMs>,
         secondary: &[Option<Vec<u8>>],
     ) {
         let start = self.bodies.len();
@@ -147,7 +161,8 @@ impl Batch {
             let of = u8::try_from(index + 1).expect("there are at most 8 secondary keys");
             self.secondary.push(key.as_ref().map_or(NO_NAME, |key| sealer.name(of, key)));
         }
-        let body = record.map(|record| {
+        let time = record.as_ref().map_or_else(|deleted| deleted.0, |record| record.event_time.0);
+        let body = record.ok().map(|record| {
             self.bodies.extend_from_slice(record.exchange_id.as_bytes());
             self.bodies.extend_from_slice(&record.event_time.0.to_le_bytes());
             self.bodies.extend_from_slice(&record.accepted_time.0.to_le_bytes());
@@ -159,7 +174,12 @@ impl Batch {
             sealer.seal(&name, place, &mut self.bodies, start);
             start..self.bodies.len()
         });
-        let change = Change { name, place, body };
+        let version = body.clone().unwrap_or_else(|| {
+            self.bodies.extend_from_slice(&time.to_le_bytes());
+            sealer.seal(&name, place, &mut self.bodies, start);
+            start..self.bodies.len()
+        });
+        let change = Change { name, place, time, version, body };
         let Some(latest) = &mut self.latest else { return self.changes.push(change) };
         match latest.entry(name) {
             Slot::Vacant(slot) => {
@@ -182,6 +202,21 @@ impl Batch {
 struct Body<'b> {
     secondary: &'b [u8],
     record: Given<'b>,
+}
+
+impl Given<'_> {
+    fn found(&self, place: i64) -> Found {
+        let (partition, offset) = of_place(place);
+        Found {
+            partition,
+            offset,
+            exchange_id: self.exchange_id,
+            event_time: self.event_time,
+            accepted_time: self.accepted_time,
+            schema_version: self.schema_version,
+            payload: Bytes::copy_from_slice(self.payload),
+        }
+    }
 }
 
 fn take_apart(body: &[u8], many: usize) -> Option<Body<'_>> {
@@ -208,14 +243,25 @@ struct Tallies {
     progress: Progress,
     rows: Tally,
     secondary: Tally,
+    /// None where no history is kept.
+    history: Option<Tally>,
 }
 
 impl Tallies {
+    fn new(progress: Progress, shape: Shape) -> Self {
+        let history = shape.history.then(Tally::new);
+        Self { progress, rows: Tally::new(), secondary: Tally::new(), history }
+    }
+
     /// For each name of a question the sum over its bucket.
     fn of(&self, question: &Question) -> Vec<u64> {
         match question {
             Question::Names(names) => names.iter().map(|name| self.rows.of(name)).collect(),
-            Question::Secondary(name, _) => vec![self.secondary.of(name)],
+            Question::Secondary { name, .. } => vec![self.secondary.of(name)],
+            Question::AsOf { names, .. } => {
+                let sum = |name| self.history.as_ref().map_or(0, |history| history.of(name));
+                names.iter().map(sum).collect()
+            }
         }
     }
 
@@ -237,6 +283,14 @@ impl Tallies {
         self.secondary.add(name, weight);
     }
 
+    fn version(&mut self, name: &Name, version: [i64; 3]) {
+        let weight = weight_of_version(name, version);
+        self.progress.history.add(weight);
+        if let Some(history) = &mut self.history {
+            history.add(name, weight);
+        }
+    }
+
     fn without_secondary(&mut self, name: &Name, seq: i64) {
         let weight = weight(name, seq);
         self.progress.secondary.remove(weight);
@@ -250,12 +304,14 @@ enum Counted {
     NoRow(Name, i64),
     Secondary(Name, i64),
     NoSecondary(Name, i64),
+    /// Event time, place and row of a version.
+    Version(Name, [i64; 3]),
 }
 
 /// A file that is followed and read.
 pub(super) struct Store {
     path: PathBuf,
-    many: usize,
+    pub(super) shape: Shape,
     pub(super) sealer: Arc<Sealer>,
     writer: Mutex<(Connection, Vec<Counted>)>,
     readers: Mutex<Vec<Connection>>,
@@ -272,6 +328,7 @@ type Inode = (u64, u64);
 pub(super) struct Answered {
     pub(super) found: Vec<Option<Found>>,
     pub(super) more: bool,
+    pub(super) withheld: u64,
     pub(super) positions: Vec<u64>,
 }
 
@@ -281,7 +338,7 @@ impl Store {
         path: PathBuf,
         identity: Identity,
         key: Option<&CopyKey>,
-        many: usize,
+        shape: Shape,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Self, Fault> {
         let conn = connect(&path)?;
@@ -299,20 +356,21 @@ impl Store {
         }
         let stored = progress(&conn)?;
         let sealer = Arc::new(Sealer::new(key, &salt, &identity.topic));
-        let mut tallies = Tallies { progress: Progress::default(), rows: Tally::new(), secondary: Tally::new() };
-        let in_rows = look_at_rows(&conn, &sealer, many, &mut tallies, go_on)?;
+        let mut tallies = Tallies::new(Progress::default(), shape);
+        let in_rows = look_at_rows(&conn, &sealer, shape.many, &mut tallies, go_on)?;
         look_at_secondary(&conn, &mut tallies, go_on)?;
-        let held = [tallies.progress.rows, tallies.progress.secondary, in_rows];
-        if held != [stored.rows, stored.secondary, stored.secondary] {
+        history::look_at(&conn, &sealer, shape, &mut tallies, go_on)?;
+        let held = [tallies.progress.rows, tallies.progress.secondary, in_rows, tallies.progress.history];
+        if held != [stored.rows, stored.secondary, stored.secondary, stored.history] {
             return Err(damaged("the tables do not hold what was written"));
         }
         tallies.progress = stored;
-        Self::start(path, many, sealer, conn, tallies)
+        Self::start(path, shape, sealer, conn, tallies)
     }
 
     fn start(
         path: PathBuf,
-        many: usize,
+        shape: Shape,
         sealer: Arc<Sealer>,
         conn: Connection,
         mut tallies: Tallies,
@@ -331,7 +389,7 @@ impl Store {
         let [first, second] = files;
         Ok(Self {
             path,
-            many,
+            shape,
             sealer,
             writer: Mutex::new((conn, Vec::new())),
             readers: Mutex::new(Vec::new()),
@@ -373,13 +431,14 @@ impl Store {
         if self::progress(&transaction)?.sequence + 1 != progress.sequence {
             return Err(Fault::Spoilt(Cause::Damaged, "an older state stands in its place".into()));
         }
-        write(&transaction, &self.sealer, self.many, batch, counted)?;
+        write(&transaction, &self.sealer, self.shape, batch, counted)?;
         for counted in counted.iter() {
             match counted {
                 Counted::Row(name, seq) => progress.rows.add(weight(name, *seq)),
                 Counted::NoRow(name, seq) => progress.rows.remove(weight(name, *seq)),
                 Counted::Secondary(name, seq) => progress.secondary.add(weight(name, *seq)),
                 Counted::NoSecondary(name, seq) => progress.secondary.remove(weight(name, *seq)),
+                Counted::Version(name, version) => progress.history.add(weight_of_version(name, *version)),
             }
         }
         put_progress(&transaction, &progress)?;
@@ -398,11 +457,20 @@ impl Store {
             let (transaction, known, positions) =
                 self.state(conn, |tallies| questions.iter().map(|question| tallies.of(question)).collect::<Vec<_>>())?;
             let answer = |(question, sums): (&Question, Vec<u64>)| {
-                let (found, more) = match question {
-                    Question::Names(names) => (self.by_names(&transaction, names, &sums)?, false),
-                    Question::Secondary(name, most) => self.by_secondary(&transaction, name, sums[0], *most)?,
-                };
-                Ok(Answered { found, more, positions: positions.clone() })
+                let positions = positions.clone();
+                match question {
+                    Question::Names(names) => {
+                        let found = self.by_names(&transaction, names, &sums)?;
+                        Ok(Answered { found, more: false, withheld: 0, positions })
+                    }
+                    Question::Secondary { name, most, shown } => {
+                        self.by_secondary(&transaction, name, sums[0], *most, shown.as_deref(), positions)
+                    }
+                    Question::AsOf { names, time } => {
+                        let found = self.as_of(&transaction, names, *time, &sums)?;
+                        Ok(Answered { found, more: false, withheld: 0, positions })
+                    }
+                }
             };
             questions.iter().zip(known).map(answer).collect()
         })
@@ -430,26 +498,41 @@ impl Store {
         Ok(found)
     }
 
-    /// At most `most` records with a secondary key of this name, oldest in the copy first; and whether there are more.
+    /// At most `most` records with a secondary key of this name that may be shown, oldest in the copy first.
     fn by_secondary(
         &self,
         conn: &Connection,
         name: &Name,
         known: u64,
         most: usize,
-    ) -> Result<(Vec<Option<Found>>, bool), Fault> {
+        shown: Option<&Shown>,
+        positions: Vec<u64>,
+    ) -> Result<Answered, Fault> {
         let mut all = conn.prepare_cached("SELECT name, seq FROM secondary WHERE name BETWEEN ?1 AND ?2")?;
         let rows = check_bucket(&mut all, name, known)?;
-        let more = rows.len() > most;
         let mut one = conn.prepare_cached("SELECT name, place, body FROM rows WHERE seq = ?1")?;
-        let mut found = Vec::new();
-        for seq in rows.into_iter().take(most) {
+        let mut answered = Answered { found: Vec::new(), more: false, withheld: 0, positions };
+        let mut bytes = 0;
+        for (looked, seq) in rows.into_iter().enumerate() {
+            if looked == MOST_LOOKED_AT || bytes >= MOST_FOUND_BYTES {
+                answered.more = true;
+                break;
+            }
             let row = one
                 .query_row([seq], |row| Ok((row.get::<_, Name>(0)?, row.get::<_, i64>(1)?, row.get::<_, Vec<u8>>(2)?)));
             let (row, place, body) = row.optional()?.ok_or_else(|| damaged("a row that is known is not there"))?;
-            found.push(Some(self.record(&row, place, body, Some(name))?));
+            let record = self.record(&row, place, body, Some(name))?;
+            if shown.is_some_and(|shown| !shown(&record.payload)) {
+                answered.withheld += 1;
+            } else if answered.found.len() == most {
+                answered.more = true;
+                break;
+            } else {
+                bytes += record.payload.len();
+                answered.found.push(Some(record));
+            }
         }
-        Ok((found, more))
+        Ok(answered)
     }
 
     /// The state of the file, and what memory knew of that very state.
@@ -475,20 +558,11 @@ impl Store {
     fn record(&self, name: &Name, place: i64, mut body: Vec<u8>, having: Option<&Name>) -> Result<Found, Fault> {
         let altered = || damaged("a row was altered");
         let body = self.sealer.open(name, place, &mut body).ok_or_else(altered)?;
-        let Body { secondary, record } = take_apart(body, self.many).ok_or_else(altered)?;
+        let Body { secondary, record } = take_apart(body, self.shape.many).ok_or_else(altered)?;
         if having.is_some_and(|having| names(secondary).all(|name| name != *having)) {
             return Err(damaged("a row has another secondary key"));
         }
-        let (partition, offset) = of_place(place);
-        Ok(Found {
-            partition,
-            offset,
-            exchange_id: record.exchange_id,
-            event_time: record.event_time,
-            accepted_time: record.accepted_time,
-            schema_version: record.schema_version,
-            payload: Bytes::copy_from_slice(record.payload),
-        })
+        Ok(record.found(place))
     }
 
     fn reading<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
@@ -600,7 +674,7 @@ fn put_progress(conn: &Connection, progress: &Progress) -> Result<(), Fault> {
 fn write(
     conn: &Connection,
     sealer: &Sealer,
-    many: usize,
+    shape: Shape,
     batch: &Batch,
     counted: &mut Vec<Counted>,
 ) -> Result<(), Fault> {
@@ -613,8 +687,13 @@ fn write(
     let mut delete = conn.prepare_cached("DELETE FROM rows WHERE seq = ?1")?;
     let mut connect = conn.prepare_cached("INSERT INTO secondary(name, seq) VALUES (?1, ?2)")?;
     let mut part = conn.prepare_cached("DELETE FROM secondary WHERE name = ?1 AND seq = ?2")?;
+    let many = shape.many;
     for (at, change) in batch.changes.iter().enumerate() {
-        let Change { name, place, body } = change;
+        let Change { name, place, time, version, body } = change;
+        if shape.history {
+            let version = history::keep(conn, name, *time, *place, &batch.bodies[version.clone()])?;
+            counted.push(Counted::Version(*name, version));
+        }
         let Some(seq) = find.query_row([name], |row| row.get::<_, i64>(0)).optional()? else {
             let Some(body) = body else { continue }; // deleted, and was not there
             insert.execute(params![name, place, &batch.bodies[body.clone()]])?;
@@ -668,6 +747,7 @@ fn count(tallies: &mut Tallies, counted: &mut Vec<Counted>) {
             Counted::NoRow(name, seq) => tallies.without_row(&name, seq),
             Counted::Secondary(name, seq) => tallies.secondary(&name, seq),
             Counted::NoSecondary(name, seq) => tallies.without_secondary(&name, seq),
+            Counted::Version(name, version) => tallies.version(&name, version),
         }
     }
 }

@@ -70,6 +70,11 @@ pub(super) fn weight(name: &Name, row: i64) -> u64 {
     mix(mix(high ^ mix(row as u64)) ^ low)
 }
 
+/// The same of a version of a name's record: where it stands in time, on the log and in its table.
+pub(super) fn weight_of_version(name: &Name, version: [i64; 3]) -> u64 {
+    weight(name, version.into_iter().fold(0, |mixed, part| mix(mixed ^ part as u64)) as i64)
+}
+
 fn mix(mut value: u64) -> u64 {
     value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

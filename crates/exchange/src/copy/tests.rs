@@ -10,6 +10,11 @@ use super::{
     *,
 };
 
+/// One secondary key.
+const SHAPE: Shape = Shape { many: 1, history: false };
+/// And every version.
+const HISTORIC: Shape = Shape { many: 1, history: true };
+
 type Records = BTreeMap<String, (String, String)>;
 
 fn identity() -> Identity {
@@ -35,7 +40,7 @@ fn batch(
             schema_version: 8,
             payload: payload.as_bytes(),
         });
-        batch.put(sealer, name, place(0, offset), given, &[owner]);
+        batch.put(sealer, name, place(0, offset), given.ok_or(TimestampMs(-6)), &[owner]);
     }
     let next = from + changes.len() as u64;
     (batch, Followed { next, epoch: Some(3), anchor: None })
@@ -57,7 +62,7 @@ fn apply(records: &mut Records, changes: &[(String, Option<(String, String)>)]) 
 }
 
 fn made(dir: &Path, key: Option<&CopyKey>, changes: &[(String, Option<(String, String)>)]) -> Store {
-    let mut making = Making::begin(dir.join("making"), &identity(), key, 1, 1).expect("begun");
+    let mut making = Making::begin(dir.join("making"), &identity(), key, SHAPE, 1).expect("begun");
     for (at, some) in changes.chunks(100).enumerate() {
         let (batch, followed) = batch(&making.sealer, true, at as u64 * 100, some);
         making.put(&batch, 0, followed).expect("put");
@@ -66,7 +71,11 @@ fn made(dir: &Path, key: Option<&CopyKey>, changes: &[(String, Option<(String, S
 }
 
 fn open(path: &Path, key: Option<&CopyKey>) -> Result<Store, Fault> {
-    Store::open(path.to_owned(), identity(), key, 1, &|| true)
+    open_as(path, key, SHAPE)
+}
+
+fn open_as(path: &Path, key: Option<&CopyKey>, shape: Shape) -> Result<Store, Fault> {
+    Store::open(path.to_owned(), identity(), key, shape, &|| true)
 }
 
 fn one(store: &Store, question: Question) -> Result<Answered, Fault> {
@@ -89,7 +98,7 @@ fn check(store: &Store, records: &Records, strangers: usize) -> bool {
         }
     }
     for owner in (0..9).map(|n| format!("owner {n}")) {
-        match one(store, Question::Secondary(store.sealer.name(1, owner.as_bytes()), MOST_FOUND)) {
+        match one(store, having(store.sealer.name(1, owner.as_bytes()), MOST_FOUND)) {
             Ok(answered) => {
                 let mut found: Vec<_> = answered.found.into_iter().flatten().map(|found| found.payload).collect();
                 let having = records.values().filter(|(known, _)| *known == owner);
@@ -105,6 +114,10 @@ fn check(store: &Store, records: &Records, strangers: usize) -> bool {
     all
 }
 
+fn having(name: seal::Name, most: usize) -> Question {
+    Question::Secondary { name, most, shown: None }
+}
+
 #[tokio::test]
 async fn questions_that_are_read_together_have_each_its_own_answer_and_none_is_left_waiting() {
     let dir = tempfile::tempdir().expect("folder");
@@ -115,7 +128,7 @@ async fn questions_that_are_read_together_have_each_its_own_answer_and_none_is_l
     let reading = Arc::new(Reading::default());
     let ask = |n: usize| {
         let question = match n % 5 {
-            0 => Question::Secondary(store.sealer.name(1, format!("owner {}", n % 9).as_bytes()), MOST_FOUND),
+            0 => having(store.sealer.name(1, format!("owner {}", n % 9).as_bytes()), MOST_FOUND),
             1 => Question::Names(vec![store.sealer.name(0, format!("stranger {n}").as_bytes())]),
             _ => Question::Names(vec![store.sealer.name(0, all[n % all.len()].0.as_bytes())]),
         };
@@ -176,7 +189,7 @@ fn what_was_put_in_is_found_by_key_and_by_secondary_key_also_after_it_was_change
         let store = open(&path, key.as_ref()).expect("opens");
         assert_eq!((store.records(), store.partitions()[0]), (records.len() as u64, followed));
         assert!(check(&store, &records, 50));
-        let two = one(&store, Question::Secondary(store.sealer.name(1, b"owner 1"), 2)).expect("answered");
+        let two = one(&store, having(store.sealer.name(1, b"owner 1"), 2)).expect("answered");
         assert_eq!((two.found.len(), two.more, two.positions), (2, true, vec![543]));
     }
 }
@@ -186,12 +199,12 @@ fn a_file_of_another_log_definition_key_or_layout_is_not_opened() {
     let dir = tempfile::tempdir().expect("folder");
     let [_, key] = keys();
     let path = made(dir.path(), key.as_ref(), &some(10)).path().to_owned();
-    let cause = |identity: Identity, key: Option<&CopyKey>| match Store::open(path.clone(), identity, key, 1, &|| true)
-    {
-        Err(Fault::Spoilt(cause, _)) => Some(cause),
-        Err(fault) => panic!("{fault:?}"),
-        Ok(_) => None,
-    };
+    let cause =
+        |identity: Identity, key: Option<&CopyKey>| match Store::open(path.clone(), identity, key, SHAPE, &|| true) {
+            Err(Fault::Spoilt(cause, _)) => Some(cause),
+            Err(fault) => panic!("{fault:?}"),
+            Ok(_) => None,
+        };
     let other = Some(CopyKey::new([8; 32]));
     assert_eq!(cause(identity(), key.as_ref()), None);
     assert_eq!(cause(Identity { hub_id: [9; 16], ..identity() }, key.as_ref()), Some(Cause::OtherLog));
@@ -384,5 +397,149 @@ proptest! {
         let path = store.path().to_owned();
         drop(store);
         prop_assert!(check(&open(&path, None).expect("opens"), &records, 12));
+    }
+}
+
+/// A change at an event time: a note, or a deletion.
+type Told = (String, i64, Option<String>);
+
+fn versions(sealer: &seal::Sealer, from: u64, told: &[Told]) -> (Batch, Followed) {
+    let mut batch = Batch::with_room(0, 0, true);
+    for (offset, (key, time, note)) in (from..).zip(told) {
+        let given = note.as_ref().map(|note| Given {
+            exchange_id: ExchangeId::from_parts(TimestampMs(5), [offset as u8; 10]),
+            event_time: TimestampMs(*time),
+            accepted_time: TimestampMs(7),
+            schema_version: 8,
+            payload: note.as_bytes(),
+        });
+        let name = sealer.name(0, key.as_bytes());
+        batch.put(sealer, name, place(0, offset), given.ok_or(TimestampMs(*time)), &[None]);
+    }
+    (batch, Followed { next: from + told.len() as u64, epoch: Some(3), anchor: None })
+}
+
+fn historic(dir: &Path, key: Option<&CopyKey>, told: &[Told]) -> Store {
+    let mut making = Making::begin(dir.join("making"), &identity(), key, HISTORIC, 1).expect("begun");
+    let (batch, followed) = versions(&making.sealer, 0, told);
+    making.put(&batch, 0, followed).expect("put");
+    making.finish(dir.join("it.sqlite")).expect("finished")
+}
+
+/// What was told with the latest event time up to then, of several the last: worked out one by one.
+fn held(told: &[Told], key: &str, time: i64) -> Option<String> {
+    let mut held: Option<&Told> = None;
+    for version in told.iter().filter(|(of, at, _)| of == key && *at <= time) {
+        if held.is_none_or(|(_, before, _)| *before <= version.1) {
+            held = Some(version);
+        }
+    }
+    held.and_then(|(_, _, note)| note.clone())
+}
+
+/// Every answer is as the versions say, or there is none. Tells whether all were given.
+fn check_history(store: &Store, told: &[Told], keys: u8, times: std::ops::RangeInclusive<i64>) -> bool {
+    let keys: Vec<String> = (0..keys).map(|key| format!("key {key}")).collect();
+    let mut all = true;
+    for time in times {
+        let names = keys.iter().map(|key| store.sealer.name(0, key.as_bytes())).collect();
+        match one(store, Question::AsOf { names, time: TimestampMs(time) }) {
+            Ok(answered) => {
+                for (key, found) in keys.iter().zip(answered.found) {
+                    let found = found.map(|found| String::from_utf8(found.payload.to_vec()).expect("a text"));
+                    assert_eq!(found, held(told, key, time), "{key} as of {time}");
+                }
+            }
+            Err(Fault::Spoilt(..)) => all = false,
+            Err(fault) => panic!("{fault:?}"),
+        }
+    }
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_the_order_of_event_times_each_time_has_the_version_that_held_then(
+        told in proptest::collection::vec((0_u8..4, -3_i64..6, proptest::option::weighted(0.8, any::<u16>())), 0..40),
+        made_first in 0_usize..40,
+    ) {
+        for key in keys() {
+            let dir = tempfile::tempdir().expect("folder");
+            let told: Vec<Told> = told.iter().map(|(key, time, note)| {
+                (format!("key {key}"), *time, note.map(|note| format!("note {note} of {time}")))
+            }).collect();
+            let (first, rest) = told.split_at(made_first.min(told.len()));
+            let store = historic(dir.path(), key.as_ref(), first);
+            let mut next = first.len() as u64;
+            for some in rest.chunks(7) {
+                let (batch, followed) = versions(&store.sealer, next, some);
+                store.put(&batch, 0, followed).expect("put");
+                next = followed.next;
+            }
+            prop_assert!(check_history(&store, &told, 5, -4..=6));
+            let path = store.path().to_owned();
+            drop(store);
+            prop_assert!(check_history(&open_as(&path, key.as_ref(), HISTORIC).expect("opens"), &told, 5, -4..=6));
+            // Made anew from the same log, it is the same.
+            let other = tempfile::tempdir().expect("folder");
+            prop_assert!(check_history(&historic(other.path(), key.as_ref(), &told), &told, 5, -4..=6));
+        }
+    }
+}
+
+#[test]
+fn a_version_that_is_missing_moved_or_altered_is_noticed_at_the_look_and_at_the_start() {
+    let told: Vec<Told> = (0..60).map(|n| (format!("key {}", n % 3), n, Some(format!("note {n}")))).collect();
+    for harm in [
+        "DELETE FROM history WHERE time = 30",
+        "UPDATE history SET time = 31, place = place + 1 WHERE time = 30",
+        "DELETE FROM versions WHERE seq = 31",
+        "UPDATE versions SET body = (SELECT body FROM versions WHERE seq = 28) WHERE seq = 31",
+        "UPDATE versions SET place = place + 64 WHERE seq = 31",
+        "UPDATE history SET seq = 28 WHERE time = 30",
+        "DELETE FROM history WHERE time = 30; DELETE FROM versions WHERE seq = 31",
+    ] {
+        for key in keys() {
+            let dir = tempfile::tempdir().expect("folder");
+            let store = historic(dir.path(), key.as_ref(), &told);
+            assert!(check_history(&store, &told, 4, 29..=32));
+            let path = store.path().to_owned();
+            rusqlite::Connection::open(&path).expect("opens").execute_batch(harm).expect("harmed");
+            assert!(!check_history(&store, &told, 4, 30..=30), "{harm}");
+            drop(store);
+            assert!(matches!(open_as(&path, key.as_ref(), HISTORIC), Err(Fault::Spoilt(Cause::Damaged, _))), "{harm}");
+        }
+    }
+}
+
+#[test]
+fn a_flipped_byte_is_never_answered_from_where_there_is_a_history() {
+    let told: Vec<Told> = (0..400)
+        .map(|n| (format!("key {}", n % 5), n % 40, (n % 9 > 0).then(|| format!("note {n} {}", "x".repeat(90)))))
+        .collect();
+    for key in keys() {
+        let dir = tempfile::tempdir().expect("folder");
+        let path = historic(dir.path(), key.as_ref(), &told).path().to_owned();
+        let good = fs::read(&path).expect("read");
+        let (mut refused, mut noticed) = (0, 0);
+        for at in (7..good.len()).step_by(good.len() / 100) {
+            let mut bad = good.clone();
+            bad[at] ^= 0x40;
+            remove(&path).expect("removed");
+            fs::write(&path, &bad).expect("written");
+            match open_as(&path, key.as_ref(), HISTORIC) {
+                Ok(store) => drop(check_history(&store, &told, 6, 0..=40)),
+                Err(Fault::Spoilt(..)) => refused += 1,
+                Err(fault) => panic!("{fault:?}"),
+            }
+            remove(&path).expect("removed");
+            fs::write(&path, &good).expect("written");
+            let store = open_as(&path, key.as_ref(), HISTORIC).expect("good");
+            flip(&path, at);
+            noticed += usize::from(!check_history(&store, &told, 6, 0..=40));
+        }
+        // The rest of the file is what rows left behind whose place others took.
+        assert!(refused > 30 && noticed > 5, "{refused} and {noticed} of 100");
     }
 }

@@ -64,15 +64,41 @@ impl Answerer {
                     }
                 }
                 LookUpSource::CurrentCopy if exchange.copies.is_ready(&dataset.name, stage) => {
-                    let place = exchange.look_ups.reading.take(system, 1);
-                    let place = tokio::time::timeout_at(deadline.into(), place).await;
-                    let overloaded = Refused::Reason { reason: Reason::Overloaded, retry_after: Some(COME_AGAIN) };
-                    return place.map(Self::Copy).map_err(|_| overloaded);
+                    return Self::reading(exchange, system, deadline).await.map(Self::Copy);
                 }
                 LookUpSource::CurrentCopy => {}
             }
         }
         Err(nobody)
+    }
+
+    /// Waits for a place among those that read copies.
+    pub(super) async fn reading(exchange: &Exchange, system: &SystemId, deadline: Instant) -> Result<Place, Refused> {
+        let place = exchange.look_ups.reading.take(system, 1);
+        let overloaded = Refused::Reason { reason: Reason::Overloaded, retry_after: Some(COME_AGAIN) };
+        tokio::time::timeout_at(deadline.into(), place).await.map_err(|_| overloaded)
+    }
+
+    /// The current copy, with the history of the dataset: no provider is asked for what was.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::HistoryNotKept`], [`Reason::CopyNotReady`], [`Reason::Overloaded`].
+    pub async fn historian(
+        exchange: &Exchange,
+        system: &SystemId,
+        stage: Stage,
+        dataset: &Dataset,
+        deadline: Instant,
+    ) -> Result<Self, Refused> {
+        if !dataset.definition.current_copy.as_ref().is_some_and(|copy| copy.history) {
+            return Err(Refused::of(Reason::HistoryNotKept));
+        }
+        if exchange.copies.is_ready(&dataset.name, stage) {
+            Self::reading(exchange, system, deadline).await.map(Self::Copy)
+        } else {
+            Err(Refused::of(Reason::CopyNotReady))
+        }
     }
 
     /// Where the answer comes from.

@@ -15,6 +15,34 @@ use crate::copy;
 /// Records checked before other tasks get their turn.
 const YIELD_EVERY: usize = 16;
 
+/// What a view shows of records of the current copy.
+pub(super) async fn shown(view: &View, limits: Limits, records: Vec<Option<copy::Found>>) -> Vec<KeyAnswer> {
+    let mut parser = Parser::new(limits);
+    let mut answers = Vec::with_capacity(records.len());
+    for (at, record) in records.into_iter().enumerate() {
+        if at % YIELD_EVERY == YIELD_EVERY - 1 {
+            tokio::task::yield_now().await;
+        }
+        let source = Source::Copy;
+        let Some(record) = record else {
+            answers.push(KeyAnswer::NotFound { source });
+            continue;
+        };
+        let mut reduced = Vec::with_capacity(record.payload.len());
+        answers.push(match view.show(&mut parser, &record.payload, &mut reduced) {
+            Ok(true) => KeyAnswer::Found(Found {
+                payload: reduced.into(),
+                schema_version: record.schema_version,
+                source,
+                event_time: Some(record.event_time),
+            }),
+            Ok(false) => KeyAnswer::NotPermitted { source },
+            Err(_) => KeyAnswer::NotAnswered(Reason::LookUpNotAnswered),
+        });
+    }
+    answers
+}
+
 /// Everything an answer is held against.
 pub struct Check {
     /// Version of the schema in use.
@@ -83,30 +111,7 @@ impl Check {
     /// What is shown of records of the current copy, which were checked when they were published. A record that cannot be shown
     /// is told as not answered.
     pub async fn copied(&self, records: Vec<Option<copy::Found>>) -> Checked {
-        let mut parser = Parser::new(self.limits);
-        let mut answers = Vec::with_capacity(records.len());
-        for (at, record) in records.into_iter().enumerate() {
-            if at % YIELD_EVERY == YIELD_EVERY - 1 {
-                tokio::task::yield_now().await;
-            }
-            let source = self.source.clone();
-            let Some(record) = record else {
-                answers.push(KeyAnswer::NotFound { source });
-                continue;
-            };
-            let mut reduced = Vec::with_capacity(record.payload.len());
-            answers.push(match self.view.show(&mut parser, &record.payload, &mut reduced) {
-                Ok(true) => KeyAnswer::Found(Found {
-                    payload: reduced.into(),
-                    schema_version: record.schema_version,
-                    source,
-                    event_time: Some(record.event_time),
-                }),
-                Ok(false) => KeyAnswer::NotPermitted { source },
-                Err(_) => KeyAnswer::NotAnswered(Reason::LookUpNotAnswered),
-            });
-        }
-        Checked { answers, astray: 0 }
+        Checked { answers: shown(&self.view, self.limits, records).await, astray: 0 }
     }
 
     fn record(

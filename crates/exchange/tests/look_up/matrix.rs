@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use ldop_contract::catalog::v1::{FieldMask, LookUpSource, MaskKind, Mode};
 use ldop_exchange::{
+    look_up::find::Find,
     subscribe::{Delivery, OpenSubscription, Start, Subscription},
     transfer::{
         changes::{Change, Changes, ReadChanges},
@@ -21,14 +22,22 @@ enum Exit {
     Subscription,
     Provider,
     Copy,
+    Find,
     Changes,
     ExportOfCopy,
     ExportOfLog,
 }
 
 impl Exit {
-    const ALL: [Self; 6] =
-        [Self::Subscription, Self::Provider, Self::Copy, Self::Changes, Self::ExportOfCopy, Self::ExportOfLog];
+    const ALL: [Self; 7] = [
+        Self::Subscription,
+        Self::Provider,
+        Self::Copy,
+        Self::Find,
+        Self::Changes,
+        Self::ExportOfCopy,
+        Self::ExportOfLog,
+    ];
 }
 
 type Record = Map<String, Value>;
@@ -187,6 +196,18 @@ impl World {
                     }
                 }
             }
+            Exit::Find => {
+                let mut out = Vec::new();
+                for key in keys_of(samples) {
+                    let agreement = AgreementId::parse(AGREEMENT).expect("id");
+                    let (officer_id, case_number) = (OFFICER.to_owned(), CASE.to_owned());
+                    let request = Find { agreement, key, most: 10, officer_id, case_number };
+                    let finding = self.find(request).await.expect("answered");
+                    assert!(!finding.more);
+                    out.extend(finding.records.iter().map(|found| read(&found.payload)));
+                }
+                out
+            }
             Exit::Provider | Exit::Copy => {
                 let answered = self.call(keys_of(samples)).await.expect("answered");
                 assert_eq!(answered.copy.is_some(), matches!(exit, Exit::Copy));
@@ -207,7 +228,7 @@ async fn nothing_that_is_not_granted_leaves_by_any_exit() {
     let world = world(dir.path()).await;
     let samples = samples(40);
     world.change_dataset(|dataset| dataset.retention_seconds = 0).await;
-    world.keep_copy(&[]).await;
+    world.keep_copy_with(&[&["register_no"]], &[]).await;
     world.publish(&samples).await;
     world.told_by_copy(keys_of(&samples), samples.len()).await;
     let serving = world.answering(from_register(&samples));
@@ -217,7 +238,7 @@ async fn nothing_that_is_not_granted_leaves_by_any_exit() {
     let all_modes = [Mode::Subscribe, Mode::LookUp, Mode::Changes, Mode::Export];
     world.change_agreement(|agreement| agreement.modes = all_modes.map(Into::into).to_vec()).await;
     let mut tried = 0;
-    for (has_copy, exits) in [(true, &Exit::ALL[..5]), (false, &Exit::ALL[5..])] {
+    for (has_copy, exits) in [(true, &Exit::ALL[..6]), (false, &Exit::ALL[6..])] {
         if !has_copy {
             world.drop_copy().await;
         }
@@ -234,7 +255,7 @@ async fn nothing_that_is_not_granted_leaves_by_any_exit() {
                 let source =
                     if matches!(exit, Exit::Copy) { LookUpSource::CurrentCopy } else { LookUpSource::Provider };
                 if has_copy {
-                    world.keep_copy(&[source]).await;
+                    world.keep_copy_with(&[&["register_no"]], &[source]).await;
                 }
                 let out = world.out_at(*exit, &samples).await;
                 let out: BTreeSet<String> = out.into_iter().map(|seen| Value::Object(seen).to_string()).collect();

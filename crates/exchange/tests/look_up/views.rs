@@ -1,6 +1,6 @@
 //! What look-ups show: masks, row conditions, modes, what must be told with them; and the hub's current copy as the answerer.
 
-use ldop_contract::catalog::v1::{CurrentCopy, FieldMask, LookUpSource, MaskKind, Mode};
+use ldop_contract::catalog::v1::{CurrentCopy, FieldMask, LookUpSource, MaskKind, Mode, SecondaryKey};
 use ldop_exchange::{
     look_up::{CopyState, Source},
     publish::{Incoming, Publisher, Verdict},
@@ -23,8 +23,14 @@ impl World {
     }
 
     pub(crate) async fn keep_copy(&self, sources: &[LookUpSource]) {
+        self.keep_copy_with(&[], sources).await;
+    }
+
+    pub(crate) async fn keep_copy_with(&self, secondary: &[&[&str]], sources: &[LookUpSource]) {
+        let key = |fields: &&[&str]| SecondaryKey { fields: fields.iter().map(|&field| field.into()).collect() };
         self.change_dataset(|dataset| {
-            dataset.current_copy = Some(CurrentCopy::default());
+            let secondary_keys = secondary.iter().map(key).collect();
+            dataset.current_copy = Some(CurrentCopy { secondary_keys, ..Default::default() });
             dataset.look_up_sources = sources.iter().map(|source| (*source).into()).collect();
         })
         .await;
@@ -193,4 +199,63 @@ async fn the_current_copy_answers_where_the_dataset_says_so() {
         })
         .collect();
     assert!(sources.contains(&"hub") && sources.contains(&PROVIDER), "{sources:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn values_as_of_a_time_come_from_the_history_of_the_copy_and_from_nobody_else() {
+    let dir = tempfile::tempdir().expect("folder");
+    let world = world(dir.path()).await;
+    let samples = samples(2);
+    let serving = world.answering(|_| panic!("a provider is asked for what was"));
+    let time = samples[0].event_time;
+    let ask = async |as_of: Option<i64>| {
+        let as_of = as_of.map(ldop_types::TimestampMs);
+        let request = LookUp { as_of, ..request(keys_of(&samples[..1])) };
+        look_up::look_up(&world.exchange, &system(CONSUMER), request, Instant::now() + SOON).await
+    };
+    assert_eq!(ask(Some(time.0)).await.expect_err("no copy").reason(), Reason::HistoryNotKept);
+    world.change_dataset(|dataset| dataset.retention_seconds = 0).await;
+    world.keep_copy(&[LookUpSource::CurrentCopy]).await;
+    world.publish(&samples).await;
+    world.told_by_copy(keys_of(&samples), 2).await;
+    assert_eq!(ask(Some(time.0)).await.expect_err("no history").reason(), Reason::HistoryNotKept);
+    world
+        .change_dataset(|dataset| {
+            dataset.current_copy = Some(CurrentCopy { history: true, ..Default::default() });
+            dataset.look_up_sources = vec![LookUpSource::Provider.into()];
+        })
+        .await;
+    let mut answered = None;
+    for _ in 0..3_000 {
+        match ask(Some(time.0)).await {
+            Ok(told) if matches!(told.answers[0], KeyAnswer::Found(_)) => {
+                answered = Some(told);
+                break;
+            }
+            Ok(_) => {}
+            Err(refused) => assert_eq!(refused.reason(), Reason::CopyNotReady),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let answered = answered.expect("the copy answers");
+    let KeyAnswer::Found(found) = &answered.answers[0] else { panic!("{:?}", answered.answers) };
+    assert_eq!((&found.source, found.event_time), (&Source::Copy, Some(time)));
+    let granted = &world.exchange.control.state().stored.agreements[AGREEMENT].granted_fields.clone();
+    assert!(object(&found.payload).keys().all(|field| granted.contains(field)));
+    let before = ask(Some(time.0 - 1)).await.expect("answered");
+    assert_eq!(before.answers, [KeyAnswer::NotFound { source: Source::Copy }]);
+    // What was is under the same agreement as what is.
+    world.change_agreement(|agreement| agreement.row_condition = "this.kind == 'no such kind'".into()).await;
+    let withheld = ask(Some(time.0)).await.expect("answered");
+    assert_eq!(withheld.answers, [KeyAnswer::NotPermitted { source: Source::Copy }]);
+    assert!(!serving.is_finished(), "the provider was asked");
+    serving.abort();
+    let events = world.events().await;
+    let of = |id: &ExchangeId| {
+        events.iter().find_map(|event| match event {
+            Kind::LookUpAsked(asked) if asked.exchange_id == id.as_bytes() => asked.as_of_ms,
+            _ => None,
+        })
+    };
+    assert_eq!((of(&answered.exchange_id), of(&before.exchange_id)), (Some(time.0), Some(time.0 - 1)));
 }

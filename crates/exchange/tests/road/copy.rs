@@ -40,7 +40,7 @@ fn dataset(id: &str, element: &str, secondary: &[&[&str]]) -> Vec<control::Chang
             stage: ldop_contract::exchange::v1::Stage::Live.into(),
         }],
         partitions: 2,
-        current_copy: Some(CurrentCopy { secondary_keys: secondary.iter().map(key).collect(), max_age_seconds: 0 }),
+        current_copy: Some(CurrentCopy { secondary_keys: secondary.iter().map(key).collect(), ..Default::default() }),
         ..Default::default()
     };
     [Resource::Schema(schema), Resource::Dataset(dataset)]
@@ -54,6 +54,16 @@ fn plain() -> Vec<control::Change> {
 
 fn personal() -> Vec<control::Change> {
     dataset("people", "person.full-name", &[OWNER])
+}
+
+/// With every version.
+fn historic(mut changes: Vec<control::Change>) -> Vec<control::Change> {
+    for change in &mut changes {
+        if let Some(Resource::Dataset(dataset)) = &mut change.resource {
+            dataset.current_copy.as_mut().expect("asked for").history = true;
+        }
+    }
+    changes
 }
 
 type Things = BTreeMap<String, serde_json::Value>;
@@ -130,6 +140,12 @@ async fn holds(exchange: &Exchange, dataset: &str, known: &Things) -> Answer {
 
 fn made(exchange: &Exchange, dataset: &str, cause: Cause) -> u64 {
     exchange.metrics.copy_rebuilds.with_label_values(&[dataset, "live", cause.as_str()]).get()
+}
+
+/// How many files there are of a dataset's copies.
+fn files(dir: &Path, dataset: &str) -> usize {
+    let entries = fs::read_dir(dir.join("copies")).expect("listed").map(|entry| entry.expect("entry").file_name());
+    entries.filter(|name| name.to_string_lossy().contains(&format!(".{dataset}."))).count()
 }
 
 /// The one file of a copy.
@@ -363,7 +379,7 @@ async fn other_secondary_keys_make_it_anew_and_a_definition_without_a_copy_remov
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     exchange.drain(SOON).await;
-    assert_eq!(fs::read_dir(dir.path().join("copies")).expect("listed").count(), 0);
+    assert_eq!(files(dir.path(), "things"), 0);
 }
 
 #[tokio::test]
@@ -390,7 +406,7 @@ async fn personal_data_is_copied_only_with_a_key_and_then_stands_in_no_file() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     exchange.drain(SOON).await;
-    assert_eq!(fs::read_dir(dir.path().join("copies")).expect("listed").count(), 0);
+    assert_eq!(files(dir.path(), "people"), 0);
 }
 
 async fn again_with(exchange: Arc<Exchange>, dir: &Path, key: Option<CopyKey>) -> Arc<Exchange> {
@@ -482,5 +498,80 @@ async fn a_log_that_has_lost_its_beginning_gives_no_copy() {
         let told = ask(&exchange, "things", &asked, None).await;
         assert!(matches!(told, Err(NoAnswer::NotReady | NoAnswer::NoCopy)), "{told:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A thing told with an event time so many hours ago, or its deletion.
+async fn tell(exchange: &Arc<Exchange>, dataset: &str, told: &[(&str, i64, Option<&str>)]) {
+    let mut publisher =
+        Publisher::open(Arc::clone(exchange), system(PROVIDER), name(dataset), Stage::Live).expect("may provide");
+    let records = told.iter().map(|(id, time, owner)| {
+        let payload = match owner {
+            Some(owner) => serde_json::json!({ "id": id, "owner": owner }),
+            None => serde_json::json!({ "id": id }),
+        };
+        let payload = serde_json::to_vec(&payload).expect("JSON").into();
+        let sample = Sample { payload, event_time: TimestampMs(*time), ..good(1).remove(0) };
+        Incoming { is_deletion: owner.is_none(), ..incoming(ExchangeId::new(), &sample) }
+    });
+    for verdict in send(&mut publisher, records.collect()).await {
+        receipt(&verdict);
+    }
+}
+
+/// Owners of things as of a time.
+async fn owners(exchange: &Exchange, dataset: &str, ids: &[&str], time: i64) -> Vec<Option<String>> {
+    let keys = ids.iter().map(|id| key_bytes([*id]).expect("a key")).collect();
+    let answer = current(exchange, dataset, &Ask::AsOf { keys, time: TimestampMs(time) }).await;
+    let owner =
+        |thing: Option<serde_json::Value>| thing.map(|thing| thing["owner"].as_str().expect("a text").to_owned());
+    things(&answer).into_iter().map(owner).collect()
+}
+
+#[tokio::test]
+async fn values_as_of_a_time_are_those_told_with_an_event_time_up_to_then_also_after_the_copy_is_made_anew() {
+    let key = || Some(CopyKey::new([5; 32]));
+    for (dataset, changes) in [("things", historic(plain())), ("people", historic(personal()))] {
+        let dir = tempfile::tempdir().expect("folder");
+        let exchange = world_with(dir.path(), changes).await;
+        let exchange = again_with(exchange, dir.path(), key()).await;
+        let day = |n: i64| 1_750_000_000_000 + n * 86_400_000;
+        let told = [
+            ("a", day(1), Some("an")),
+            ("a", day(5), Some("binh")),
+            ("a", day(3), Some("chi")), // told late
+            ("b", day(2), Some("dung")),
+            ("b", day(2), Some("em")), // of the same moment: the later one counts
+            ("a", day(8), None),
+            ("a", day(9), Some("an")),
+        ];
+        let expected: [(i64, [Option<&str>; 3]); 9] = [
+            (day(1) - 1, [None, None, None]),
+            (day(1), [Some("an"), None, None]),
+            (day(2), [Some("an"), Some("em"), None]),
+            (day(3), [Some("chi"), Some("em"), None]),
+            (day(5) - 1, [Some("chi"), Some("em"), None]),
+            (day(5), [Some("binh"), Some("em"), None]),
+            (day(8), [None, Some("em"), None]),
+            (day(9), [Some("an"), Some("em"), None]),
+            (i64::MAX, [Some("an"), Some("em"), None]),
+        ];
+        // The first are in it when it is made, the others come while it follows.
+        tell(&exchange, dataset, &told[..3]).await;
+        assert_eq!(owners(&exchange, dataset, &["a"], day(4)).await, [Some("chi".to_owned())]);
+        tell(&exchange, dataset, &told[3..]).await;
+        let all = async |exchange: &Arc<Exchange>| {
+            for (time, owners) in expected {
+                let found = self::owners(exchange, dataset, &["a", "b", "none"], time).await;
+                assert_eq!(found.iter().map(Option::as_deref).collect::<Vec<_>>(), owners, "as of {time}");
+            }
+        };
+        all(&exchange).await;
+        let exchange = again_with(exchange, dir.path(), key()).await;
+        all(&exchange).await;
+        fs::remove_file(file(dir.path(), dataset)).expect("removed");
+        let exchange = again_with(exchange, dir.path(), key()).await;
+        all(&exchange).await;
+        exchange.drain(SOON).await;
     }
 }

@@ -271,6 +271,11 @@ impl wire::exchange_service_server::ExchangeService for Exchange {
         counted(&self.metrics, "LookUp", result)
     }
 
+    async fn find(&self, request: Request<wire::FindRequest>) -> Result<Response<wire::FindResponse>, Status> {
+        let result = self.find_one(request).await.map(Response::new);
+        counted(&self.metrics, "Find", result)
+    }
+
     type ServeStream = Out<wire::ServeResponse>;
 
     async fn serve(

@@ -53,7 +53,7 @@ pub struct Args {
     hub: HubArgs,
 }
 
-fn parse_time(text: &str) -> Result<TimestampMs, String> {
+pub(super) fn parse_time(text: &str) -> Result<TimestampMs, String> {
     let moment: Timestamp = text.parse().map_err(|_| "expected a time such as 2026-07-01T00:00:00+07:00".to_owned())?;
     Ok(TimestampMs(moment.as_millisecond()))
 }

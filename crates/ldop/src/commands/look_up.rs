@@ -5,9 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use ldop_client::{FoundRecord, LookUp, LookUpResponse, NotAnswered, look_up_answer::Outcome};
 use ldop_contract::convert::timestamp_from_wire;
-use ldop_types::{AgreementId, ExchangeId};
+use ldop_types::{AgreementId, Date, ExchangeId, TimestampMs};
 use serde_json::{Map, Value, json};
 
+use super::changes::parse_time;
 use crate::{
     connect::{Context, HubArgs},
     failure::{Exit, Failure},
@@ -18,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   ldop look-up civil-status-to-police register_no=KS-21583-2026-0000142 --officer dvh --case 2026/118
   ldop look-up civil-status-to-police '{\"register_no\":\"KS-21583-2026-0000142\"}' register_no=KS-21583-2026-0000143
+  ldop look-up civil-status-to-police register_no=KS-21583-2026-0000142 --officer dvh --as-of 2026-06-30
   ldop --output json look-up communes-to-tax code=21583 | jq '.answers[0].record'
 
 Keys:
@@ -27,6 +29,9 @@ Keys:
 
 For each key the answer is one of three: a record, reduced to what the agreement grants; that there is none; or that nobody
 has answered, and then nothing is known. Each look-up is accounted for, with who asked and for which case as keyed hashes.
+
+With --as-of the hub's current copy answers, where the dataset's definition asks it for history, with the value as the sources have
+told it with an event time up to then.
 
 Exit code 0 when each key has a record or there is none, 75 when nobody answered for some, 1 when an answer was no good.
 `ldop serve-look-ups` answers from a file, to try this with.";
@@ -47,6 +52,9 @@ pub struct Args {
     /// Number of the case it is asked for.
     #[arg(long, value_name = "NUMBER", default_value = "")]
     case: String,
+    /// Asks for values as of a time (RFC 3339), or as of the end of a day in Việt Nam (YYYY-MM-DD) [default: the present ones].
+    #[arg(long, value_name = "TIME", value_parser = parse_as_of)]
+    as_of: Option<TimestampMs>,
     /// How long to wait for the answer, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=30))]
     timeout: u64,
@@ -73,6 +81,14 @@ pub fn parse_key(text: &str) -> Result<Key, String> {
     text.split(',').map(member).collect::<Result<_, _>>().map(Key)
 }
 
+/// A time, or the last moment of a day.
+fn parse_as_of(text: &str) -> Result<TimestampMs, String> {
+    if let Some(day) = Date::parse(text) {
+        return Ok(TimestampMs(Date(day.0 + 1).start_in_vietnam().0 - 1));
+    }
+    parse_time(text)
+}
+
 impl std::fmt::Display for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (at, (field, value)) in self.0.iter().enumerate() {
@@ -92,6 +108,7 @@ pub async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let text = |key: &Key| Bytes::from(Value::Object(key.0.clone()).to_string());
     let mut look_up = LookUp::new(args.agreement, args.keys.iter().map(text).collect());
     (look_up.officer_id, look_up.case_number) = (args.officer, args.case);
+    look_up.as_of = args.as_of;
     look_up.timeout = Duration::from_secs(args.timeout);
     let response = client.look_up(look_up).await?;
     match context.output {
@@ -139,6 +156,10 @@ fn show(keys: &[Key], response: &LookUpResponse) {
 fn show_found(key: &Key, found: &FoundRecord) {
     let date = event_time(found).map(|time| format!(", stated {time}")).unwrap_or_default();
     output::line(format_args!("{key}: found by {}, schema version {}{date}", found.source, found.schema_version));
+    show_record(found);
+}
+
+pub(super) fn show_record(found: &FoundRecord) {
     let mut table = output::table(&["field", "value"]);
     let record: Map<String, Value> = serde_json::from_slice(&found.payload).unwrap_or_default();
     for (field, value) in &record {
@@ -170,20 +191,27 @@ fn show_not_answered(key: &Key, told: &NotAnswered) {
     }
 }
 
-fn event_time(found: &FoundRecord) -> Option<String> {
+pub(super) fn event_time(found: &FoundRecord) -> Option<String> {
     found.event_time.as_ref().and_then(timestamp_from_wire).map(|time| local_time(time.0))
+}
+
+pub(super) fn record_to_json(found: &FoundRecord) -> Value {
+    json!({
+        "record": serde_json::from_slice::<Value>(&found.payload).unwrap_or_default(),
+        "source": found.source,
+        "schema_version": found.schema_version,
+        "event_time": event_time(found),
+    })
 }
 
 fn to_json(keys: &[Key], response: &LookUpResponse) -> Value {
     let answers = keys.iter().zip(&response.answers).map(|(key, answer)| {
         let mut shown = match &answer.outcome {
-            Some(Outcome::Found(found)) => json!({
-                "outcome": "found",
-                "record": serde_json::from_slice::<Value>(&found.payload).unwrap_or_default(),
-                "source": found.source,
-                "schema_version": found.schema_version,
-                "event_time": event_time(found),
-            }),
+            Some(Outcome::Found(found)) => {
+                let mut shown = record_to_json(found);
+                shown["outcome"] = "found".into();
+                shown
+            }
             Some(Outcome::NotFound(not_found)) => json!({ "outcome": "not_found", "source": not_found.source }),
             Some(Outcome::NotPermitted(told)) => json!({ "outcome": "not_permitted", "source": told.source }),
             Some(Outcome::NotAnswered(told)) => json!({
@@ -208,6 +236,16 @@ fn to_json(keys: &[Key], response: &LookUpResponse) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_is_asked_for_as_of_its_end() {
+        let of = |text: &str| parse_as_of(text).map(|time| time.0);
+        assert_eq!(of("1970-01-01"), Ok(17 * 3_600_000 - 1));
+        assert_eq!(of("1970-01-01T07:00:00+07:00"), Ok(0));
+        for bad in ["", "1970-02-30", "yesterday", "1970-01-01T07:00:00"] {
+            assert!(of(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn keys_are_read_as_fields_or_as_json() {

@@ -8,7 +8,7 @@ use ldop_contract::{
     exchange::v1 as wire,
 };
 use ldop_exchange::look_up::{
-    self, Answered, DEFAULT_TIME, Found, KeyAnswer, LookUp, MOST_TIME, Refused,
+    self, Answered, CopyState, DEFAULT_TIME, Found, KeyAnswer, LookUp, MOST_TIME, Refused,
     connection::{Answer, Question, Reply, Said},
     router::CREDIT,
     serving::{Serving, Terms},
@@ -24,6 +24,8 @@ use crate::{
     status::{self, BadField},
 };
 
+mod find;
+
 /// Longest officer's id and case number, bytes.
 const TEXT_BYTES: usize = 100;
 /// Most answers of one message: as many as a question has keys, and again as many.
@@ -38,19 +40,7 @@ impl Exchange {
         let deadline = Instant::now() + time_of(request.metadata());
         let request = look_up_from_wire(request.into_inner())?;
         let answered = look_up::look_up(&self.core, &system, request, deadline).await;
-        answered.map(answered_to_wire).map_err(|refused| match refused {
-            Refused::Reason { reason, retry_after } => status::of_reason_after(reason, retry_after),
-            Refused::Keys(bad) => {
-                let field = |at| format!("keys[{at}]");
-                let fields = bad.into_iter().map(|bad| BadField { field: field(bad.at), expected: bad.expected });
-                status::of_bad_fields(fields.collect())
-            }
-            Refused::Missing(fields) => {
-                let expected = "a text: the agreement asks it of each look-up";
-                let bad = |field: &'static str| BadField { field: field.into(), expected: expected.into() };
-                status::of_bad_fields(fields.into_iter().map(bad).collect())
-            }
-        })
+        answered.map(answered_to_wire).map_err(|refused| refused_to_wire(refused, |at| format!("keys[{at}]")))
     }
 
     pub(super) async fn serve_one(
@@ -188,25 +178,55 @@ fn parse_timeout(text: &str) -> Option<Duration> {
 }
 
 fn look_up_from_wire(request: wire::LookUpRequest) -> Result<LookUp, Status> {
-    let agreement = AgreementId::parse(&request.agreement);
-    let mut fields = Vec::new();
+    let wire::LookUpRequest { agreement, keys, officer_id, case_number, as_of } = request;
+    let told = as_of.as_ref().map(timestamp_from_wire);
+    let bad = || BadField { field: "as_of".into(), expected: "a time that the calendar has".into() };
+    let fields = Vec::from_iter((told == Some(None)).then(bad));
+    let agreement = agreement_from_wire(&agreement, &officer_id, &case_number, fields)?;
+    Ok(LookUp { agreement, keys, officer_id, case_number, as_of: told.flatten() })
+}
+
+/// The agreement; or everything wrong with it, with who asks, with the case, and what was bad before.
+fn agreement_from_wire(
+    agreement: &str,
+    officer_id: &str,
+    case_number: &str,
+    mut fields: Vec<BadField>,
+) -> Result<AgreementId, Status> {
+    let agreement = AgreementId::parse(agreement);
     if let Err(error) = &agreement {
         fields.push(BadField { field: "agreement".into(), expected: error.expected.into() });
     }
-    for (field, text) in [("officer_id", &request.officer_id), ("case_number", &request.case_number)] {
+    for (field, text) in [("officer_id", officer_id), ("case_number", case_number)] {
         if text.len() > TEXT_BYTES || text.chars().any(char::is_control) {
             let expected = format!("at most {TEXT_BYTES} bytes without control characters");
             fields.push(BadField { field: field.into(), expected });
         }
     }
     match agreement {
-        Ok(agreement) if fields.is_empty() => Ok(LookUp {
-            agreement,
-            keys: request.keys,
-            officer_id: request.officer_id,
-            case_number: request.case_number,
-        }),
+        Ok(agreement) if fields.is_empty() => Ok(agreement),
         _ => Err(status::of_bad_fields(fields)),
+    }
+}
+
+/// Why nothing was given; `key` names the key at a place of the request.
+fn refused_to_wire(refused: Refused, key: impl Fn(usize) -> String) -> Status {
+    match refused {
+        Refused::Reason { reason, retry_after } => status::of_reason_after(reason, retry_after),
+        Refused::Keys(bad) => {
+            let fields = bad.into_iter().map(|bad| BadField { field: key(bad.at), expected: bad.expected });
+            status::of_bad_fields(fields.collect())
+        }
+        Refused::Missing(fields) => {
+            let expected = "a text: the agreement asks it of each look-up";
+            let bad = |field: &'static str| BadField { field: field.into(), expected: expected.into() };
+            status::of_bad_fields(fields.into_iter().map(bad).collect())
+        }
+        Refused::NotGranted(fields) => {
+            let expected = "a field that the agreement shows, without a mask";
+            let bad = |field: String| BadField { field: format!("{}.{field}", key(0)), expected: expected.into() };
+            status::of_fields(Reason::FieldNotGranted, fields.into_iter().map(bad).collect())
+        }
     }
 }
 
@@ -216,22 +236,31 @@ fn answered_to_wire(answered: Answered) -> wire::LookUpResponse {
         agreement_version: answered.agreement_version,
         answers: answered.answers.into_iter().map(key_answer_to_wire).collect(),
         salt: Bytes::copy_from_slice(&answered.salt),
-        copy: answered.copy.map(|copy| wire::CopyState {
-            positions: super::positions_to_wire(copy.positions),
-            followed_time: Some(timestamp_to_wire(copy.followed)),
-        }),
+        copy: answered.copy.map(copy_to_wire),
+    }
+}
+
+fn copy_to_wire(copy: CopyState) -> wire::CopyState {
+    wire::CopyState {
+        positions: super::positions_to_wire(copy.positions),
+        followed_time: Some(timestamp_to_wire(copy.followed)),
+    }
+}
+
+fn found_to_wire(found: Found) -> wire::FoundRecord {
+    let Found { payload, schema_version, source, event_time } = found;
+    wire::FoundRecord {
+        payload,
+        schema_version,
+        source: source.to_string(),
+        event_time: event_time.map(timestamp_to_wire),
     }
 }
 
 fn key_answer_to_wire(answer: KeyAnswer) -> wire::LookUpAnswer {
     use wire::look_up_answer::Outcome;
     let outcome = match answer {
-        KeyAnswer::Found(Found { payload, schema_version, source, event_time }) => Outcome::Found(wire::FoundRecord {
-            payload,
-            schema_version,
-            source: source.to_string(),
-            event_time: event_time.map(timestamp_to_wire),
-        }),
+        KeyAnswer::Found(found) => Outcome::Found(found_to_wire(found)),
         KeyAnswer::NotFound { source } => Outcome::NotFound(wire::NotFound { source: source.to_string() }),
         KeyAnswer::NotPermitted { source } => Outcome::NotPermitted(wire::NotPermitted { source: source.to_string() }),
         KeyAnswer::NotAnswered(reason) => {
