@@ -12,10 +12,10 @@ use bytes::Bytes;
 use hdrhistogram::Histogram;
 use ldop_client::Client;
 use ldop_contract::exchange::v1::{
-    CopyState, ExportRequest, ExportResponse, FoundRecord, GetExchangeRequest, GetExchangeResponse, LookUpAnswer,
-    LookUpRequest, LookUpResponse, PartitionPosition, PublishRequest, PublishResponse, PublishStreamRequest,
-    PublishStreamResponse, ReadChangesRequest, ReadChangesResponse, Receipt, ServeRequest, ServeResponse,
-    SubscribeRequest, SubscribeResponse,
+    CopyState, ExportRequest, ExportResponse, FindRequest, FindResponse, FoundRecord, GetExchangeRequest,
+    GetExchangeResponse, LookUpAnswer, LookUpRequest, LookUpResponse, PartitionPosition, PublishRequest,
+    PublishResponse, PublishStreamRequest, PublishStreamResponse, ReadChangesRequest, ReadChangesResponse, Receipt,
+    ServeRequest, ServeResponse, SubscribeRequest, SubscribeResponse,
     exchange_service_server::{ExchangeService, ExchangeServiceServer},
     look_up_answer,
 };
@@ -269,6 +269,10 @@ impl ExchangeService for Echoing {
             salt: Bytes::from_static(&[7; 16]),
             copy: Some(copy),
         }))
+    }
+
+    async fn find(&self, _: Request<FindRequest>) -> Result<Response<FindResponse>, Status> {
+        Err(Status::unimplemented("an echo"))
     }
 
     async fn serve(&self, _: Request<Streaming<ServeRequest>>) -> Result<Response<Self::ServeStream>, Status> {

@@ -2,6 +2,9 @@
 
 use std::{fmt, time::SystemTime};
 
+const DAY_MS: i64 = 86_400_000;
+const UTC_PLUS_7_MS: i64 = 7 * 3_600_000;
+
 /// Milliseconds since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct TimestampMs(pub i64);
@@ -17,8 +20,6 @@ impl TimestampMs {
     /// The civil day in Việt Nam (UTC+7, no daylight saving) this moment falls on.
     #[must_use]
     pub fn date_in_vietnam(self) -> Date {
-        const DAY_MS: i64 = 86_400_000;
-        const UTC_PLUS_7_MS: i64 = 7 * 3_600_000;
         let days = self.0.saturating_add(UTC_PLUS_7_MS).div_euclid(DAY_MS);
         Date(i32::try_from(days).unwrap_or(if days < 0 { i32::MIN } else { i32::MAX }))
     }
@@ -64,6 +65,12 @@ impl Date {
         let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
         let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
         Some(Self(era * 146_097 + day_of_era - 719_468))
+    }
+
+    /// The first moment of the day in Việt Nam (UTC+7, no daylight saving).
+    #[must_use]
+    pub fn start_in_vietnam(self) -> TimestampMs {
+        TimestampMs(i64::from(self.0) * DAY_MS - UTC_PLUS_7_MS)
     }
 
     /// Year, month and day.
