@@ -1,4 +1,4 @@
-//! The keys of all records, on the log: branches of the [tree](super::tree), each sealed with the hub's secret, in the topic
+//! The keys of all records, on the log: branches of the tree of `cipher::tree`, each sealed with the hub's secret, in the topic
 //! `_ldop.keys`, which is compacted within minutes. To forget the key of a record writes the branches along its path anew; what stood
 //! there before is then gone from the log too.
 //!
