@@ -23,11 +23,11 @@ use super::{
     file::{Anchor, Followed, place},
     files_of,
     seal::{Sealer, digest},
-    store::{Batch, Fault, Given, Making, Store, remove},
+    store::{Batch, Fault, Given, Gone, Making, Store, remove},
 };
 use crate::{
     cipher::{Cipher, Said},
-    header::{self, LDOP_HEADER, Reign},
+    header::{self, LDOP_HEADER, Reign, Scope},
 };
 
 /// Entries behind which a copy is made anew, unless following is less work all the same.
@@ -477,13 +477,22 @@ struct Reader {
     keys: Vec<Option<Vec<u8>>>,
     /// Keeps every record of a key, not only the last of a batch.
     is_all: bool,
+    /// Of what the hub itself writes.
+    of_hub: Scope,
 }
 
 impl Reader {
     fn new(plan: &Plan, cipher: Arc<Cipher>, record_bytes: usize, is_all: bool) -> Self {
         let limits = Limits { bytes: record_bytes, ..Limits::DEFAULT };
         let keys = vec![None; plan.secondary.len()];
-        Self { cipher, parser: Parser::new(limits), secondary: plan.secondary.clone(), keys, is_all }
+        Self {
+            cipher,
+            parser: Parser::new(limits),
+            secondary: plan.secondary.clone(),
+            keys,
+            is_all,
+            of_hub: Scope::of_hub(plan.stage, &plan.dataset),
+        }
     }
 
     /// What counts of some entries; `followed` takes over what they say of who reigns.
@@ -510,14 +519,17 @@ impl Reader {
             let name = sealer.name(0, key);
             let place = place(partition, entry.offset);
             if meta.is_deletion {
-                batch.put(sealer, name, place, Err(meta.event_time), &self.no_keys());
+                // The hub itself deletes by an order to erase only.
+                let gone = Gone { time: meta.event_time, erases: meta.scope == self.of_hub };
+                batch.put(sealer, name, place, Err(gone), &self.no_keys());
                 continue;
             }
             let cipher = Arc::clone(&self.cipher);
             let payload = match cipher.read(meta, entry, &mut room) {
                 Said::Text(payload) => payload,
                 Said::Erased => {
-                    batch.put(sealer, name, place, Err(meta.event_time), &self.no_keys());
+                    let gone = Gone { time: meta.event_time, erases: false };
+                    batch.put(sealer, name, place, Err(gone), &self.no_keys());
                     continue;
                 }
                 Said::Altered => {

@@ -112,6 +112,8 @@ struct Change {
     time: i64,
     /// Where stands in the batch what the history keeps of it: the body, or the sealed event time of a deletion.
     version: Range<usize>,
+    /// Whether nothing told before is to be kept either: an erasure.
+    erases: bool,
     /// Where its body stands in the batch; none for a record that was deleted.
     body: Option<Range<usize>>,
 }
@@ -123,6 +125,15 @@ pub(super) struct Given<'r> {
     pub(super) accepted_time: TimestampMs,
     pub(super) schema_version: u32,
     pub(super) payload: &'r [u8],
+}
+
+/// That a record is no more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gone {
+    /// Event time of the deletion.
+    pub(super) time: TimestampMs,
+    /// Whether what was told of it before is to be forgotten too.
+    pub(super) erases: bool,
 }
 
 /// Changes of one partition: the last one of each key, or all where a file is made. Bodies are sealed when they are put in.
@@ -146,13 +157,13 @@ impl Batch {
         }
     }
 
-    /// Puts the next record of a key in, or its deletion at a time. `secondary` are the record's secondary keys.
+    /// Puts the next record of a key in, or its deletion. `secondary` are the record's secondary keys.
     pub(super) fn put(
         &mut self,
         sealer: &Sealer,
         name: Name,
         place: i64,
-        record: Result<Given<'_>, TimestampMs>,
+        record: Result<Given<'_>, Gone>,
         secondary: &[Option<Vec<u8>>],
     ) {
         let start = self.bodies.len();
@@ -161,7 +172,8 @@ impl Batch {
             let of = u8::try_from(index + 1).expect("there are at most 8 secondary keys");
             self.secondary.push(key.as_ref().map_or(NO_NAME, |key| sealer.name(of, key)));
         }
-        let time = record.as_ref().map_or_else(|deleted| deleted.0, |record| record.event_time.0);
+        let time = record.as_ref().map_or_else(|gone| gone.time.0, |record| record.event_time.0);
+        let erases = record.as_ref().is_err_and(|gone| gone.erases);
         let body = record.ok().map(|record| {
             self.bodies.extend_from_slice(record.exchange_id.as_bytes());
             self.bodies.extend_from_slice(&record.event_time.0.to_le_bytes());
@@ -179,7 +191,7 @@ impl Batch {
             sealer.seal(&name, place, &mut self.bodies, start);
             start..self.bodies.len()
         });
-        let change = Change { name, place, time, version, body };
+        let change = Change { name, place, time, version, erases, body };
         let Some(latest) = &mut self.latest else { return self.changes.push(change) };
         match latest.entry(name) {
             Slot::Vacant(slot) => {
@@ -291,6 +303,14 @@ impl Tallies {
         }
     }
 
+    fn without_version(&mut self, name: &Name, version: [i64; 3]) {
+        let weight = weight_of_version(name, version);
+        self.progress.history.remove(weight);
+        if let Some(history) = &mut self.history {
+            history.remove(name, weight);
+        }
+    }
+
     fn without_secondary(&mut self, name: &Name, seq: i64) {
         let weight = weight(name, seq);
         self.progress.secondary.remove(weight);
@@ -306,6 +326,7 @@ enum Counted {
     NoSecondary(Name, i64),
     /// Event time, place and row of a version.
     Version(Name, [i64; 3]),
+    NoVersion(Name, [i64; 3]),
 }
 
 /// A file that is followed and read.
@@ -439,6 +460,7 @@ impl Store {
                 Counted::Secondary(name, seq) => progress.secondary.add(weight(name, *seq)),
                 Counted::NoSecondary(name, seq) => progress.secondary.remove(weight(name, *seq)),
                 Counted::Version(name, version) => progress.history.add(weight_of_version(name, *version)),
+                Counted::NoVersion(name, version) => progress.history.remove(weight_of_version(name, *version)),
             }
         }
         put_progress(&transaction, &progress)?;
@@ -689,8 +711,11 @@ fn write(
     let mut part = conn.prepare_cached("DELETE FROM secondary WHERE name = ?1 AND seq = ?2")?;
     let many = shape.many;
     for (at, change) in batch.changes.iter().enumerate() {
-        let Change { name, place, time, version, body } = change;
+        let Change { name, place, time, version, erases, body } = change;
         if shape.history {
+            if *erases {
+                history::forget(conn, name, *place, |version| counted.push(Counted::NoVersion(*name, version)))?;
+            }
             let version = history::keep(conn, name, *time, *place, &batch.bodies[version.clone()])?;
             counted.push(Counted::Version(*name, version));
         }
@@ -748,6 +773,7 @@ fn count(tallies: &mut Tallies, counted: &mut Vec<Counted>) {
             Counted::Secondary(name, seq) => tallies.secondary(&name, seq),
             Counted::NoSecondary(name, seq) => tallies.without_secondary(&name, seq),
             Counted::Version(name, version) => tallies.version(&name, version),
+            Counted::NoVersion(name, version) => tallies.without_version(&name, version),
         }
     }
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{
     file::{Followed, place},
-    store::{Batch, Given, Making, remove},
+    store::{Batch, Given, Gone, Making, remove},
     *,
 };
 
@@ -40,7 +40,7 @@ fn batch(
             schema_version: 8,
             payload: payload.as_bytes(),
         });
-        batch.put(sealer, name, place(0, offset), given.ok_or(TimestampMs(-6)), &[owner]);
+        batch.put(sealer, name, place(0, offset), given.ok_or(Gone { time: TimestampMs(-6), erases: false }), &[owner]);
     }
     let next = from + changes.len() as u64;
     (batch, Followed { next, epoch: Some(3), anchor: None })
@@ -414,7 +414,8 @@ fn versions(sealer: &seal::Sealer, from: u64, told: &[Told]) -> (Batch, Followed
             payload: note.as_bytes(),
         });
         let name = sealer.name(0, key.as_bytes());
-        batch.put(sealer, name, place(0, offset), given.ok_or(TimestampMs(*time)), &[None]);
+        let gone = Gone { time: TimestampMs(*time), erases: false };
+        batch.put(sealer, name, place(0, offset), given.ok_or(gone), &[None]);
     }
     (batch, Followed { next: from + told.len() as u64, epoch: Some(3), anchor: None })
 }
@@ -541,5 +542,43 @@ fn a_flipped_byte_is_never_answered_from_where_there_is_a_history() {
         }
         // The rest of the file is what rows left behind whose place others took.
         assert!(refused > 30 && noticed > 5, "{refused} and {noticed} of 100");
+    }
+}
+
+#[test]
+fn what_was_erased_is_in_no_version_and_in_no_file_and_what_comes_after_is() {
+    let mut told: Vec<Told> = (0..20).map(|n| (format!("key {}", n % 2), n, Some(format!("planted {n}")))).collect();
+    let erase = |sealer: &seal::Sealer, from: u64| {
+        let mut batch = Batch::with_room(0, 0, true);
+        let gone = Gone { time: TimestampMs(30), erases: true };
+        batch.put(sealer, sealer.name(0, b"key 1"), place(0, from), Err(gone), &[None]);
+        (batch, Followed { next: from + 1, epoch: Some(3), anchor: None })
+    };
+    for is_made in [false, true] {
+        let dir = tempfile::tempdir().expect("folder");
+        let mut making = Making::begin(dir.path().join("making"), &identity(), None, HISTORIC, 1).expect("begun");
+        let (batch, followed) = versions(&making.sealer, 0, &told);
+        making.put(&batch, 0, followed).expect("put");
+        let (batch, followed) = erase(&making.sealer, 20);
+        if is_made {
+            making.put(&batch, 0, followed).expect("put");
+        }
+        let store = making.finish(dir.path().join("it.sqlite")).expect("finished");
+        if !is_made {
+            store.put(&batch, 0, followed).expect("put");
+        }
+        let (batch, followed) = versions(&store.sealer, 21, &[("key 1".into(), 40, Some("after".into()))]);
+        store.put(&batch, 0, followed).expect("put");
+        told.retain(|(key, ..)| key != "key 1");
+        told.push(("key 1".into(), 40, Some("after".into())));
+        assert!(check_history(&store, &told, 3, -1..=41));
+        let path = store.path().to_owned();
+        drop(store);
+        let bytes = fs::read(&path).expect("read");
+        let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(has("planted 18"), "of the other key");
+        assert!((0..10).all(|n| !has(&format!("planted {}", 2 * n + 1)) || n == 0), "made: {is_made}");
+        assert!(check_history(&open_as(&path, None, HISTORIC).expect("opens"), &told, 3, -1..=41));
+        told = (0..20).map(|n| (format!("key {}", n % 2), n, Some(format!("planted {n}")))).collect();
     }
 }

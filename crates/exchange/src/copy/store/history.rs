@@ -92,6 +92,22 @@ pub(super) fn keep(conn: &Connection, name: &Name, time: i64, place: i64, sealed
     Ok(version)
 }
 
+/// Forgets the versions of a key that stand before a place on the log, and tells each.
+pub(super) fn forget(conn: &Connection, name: &Name, before: i64, mut told: impl FnMut(Version)) -> Result<(), Fault> {
+    let mut all = conn.prepare_cached("SELECT time, place, seq FROM history WHERE name = ?1 AND place < ?2")?;
+    let versions = all.query_map(params![name, before], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
+    let versions: Vec<Version> = versions.collect::<Result<_, _>>()?;
+    let mut unlead = conn.prepare_cached("DELETE FROM history WHERE name = ?1 AND time = ?2 AND place = ?3")?;
+    let mut drop = conn.prepare_cached("DELETE FROM versions WHERE seq = ?1")?;
+    for version in versions {
+        if unlead.execute(params![name, version[0], version[1]])? != 1 || drop.execute([version[2]])? != 1 {
+            return Err(damaged("a version that is known is not there"));
+        }
+        told(version);
+    }
+    Ok(())
+}
+
 /// Reads every version, and the index, which must lead to the same ones.
 pub(super) fn look_at(
     conn: &Connection,

@@ -5,12 +5,12 @@ use std::{fs, path::PathBuf, sync::Arc};
 use rusqlite::{Connection, params};
 
 use super::{
-    Batch, Change, Fault, MAKING_CACHE, NO_NAME, PAGE_BYTES, Shape, Store, Tallies, connect, remove, set_cache,
+    Batch, Change, Fault, MAKING_CACHE, NO_NAME, PAGE_BYTES, Shape, Store, Tallies, connect, history, remove, set_cache,
 };
 use crate::copy::{
     file::{APPLICATION, Followed, HISTORY_SCHEMA, IDENTITY, Identity, LAYOUT, PROGRESS, Progress, SCHEMA},
     runs::Runs,
-    seal::{CopyKey, Salt, Sealer},
+    seal::{CopyKey, Name, Salt, Sealer},
 };
 
 /// A file that is being made: rows in the order of the log, then what leads to them in its own order.
@@ -25,6 +25,8 @@ pub(in crate::copy) struct Making {
     secondary: Runs<1>,
     /// Of each version its event time, its place and its row; none where no history is kept.
     history: Option<Runs<3>>,
+    /// Names that were erased, and up to where; as many as there were orders.
+    erased: Vec<(Name, i64)>,
     /// The last row, and the last version.
     seq: u64,
 }
@@ -60,7 +62,7 @@ impl Making {
         let aside = path.with_extension("run");
         let (names, secondary) = (Runs::new(&aside), Runs::new(&aside));
         let history = shape.history.then(|| Runs::new(&aside));
-        Ok(Self { conn, path, shape, sealer, progress, names, secondary, history, seq: 0 })
+        Ok(Self { conn, path, shape, sealer, progress, names, secondary, history, erased: Vec::new(), seq: 0 })
     }
 
     /// Puts a batch in, of which all changes were kept.
@@ -68,8 +70,11 @@ impl Making {
         let mut insert =
             self.conn.prepare_cached("INSERT INTO rows(seq, name, place, body) VALUES (?1, ?2, ?3, ?4)")?;
         let many = self.shape.many;
-        for (at, Change { name, place, time, body, version }) in batch.changes.iter().enumerate() {
+        for (at, Change { name, place, time, version, erases, body }) in batch.changes.iter().enumerate() {
             self.seq += 1;
+            if *erases {
+                self.erased.push((*name, *place));
+            }
             if let Some(history) = &mut self.history {
                 let keep = "INSERT INTO versions(seq, name, place, body) VALUES (?1, ?2, ?3, ?4)";
                 let mut keep = self.conn.prepare_cached(keep)?;
@@ -95,12 +100,18 @@ impl Making {
     /// Makes the file whole and opens it under its name. It is not made durable: whoever opens it after a power cut reads all
     /// of it anyway.
     pub(in crate::copy) fn finish(self, name: PathBuf) -> Result<Store, Fault> {
-        let Self { conn, path, shape, sealer, progress, names, secondary, history, seq } = self;
+        let Self { conn, path, shape, sealer, progress, names, secondary, history, erased, seq } = self;
         let mut tallies = Tallies::new(progress, shape);
+        // Of what was erased, or may be later, nothing stays behind in pages that are free: rows that others took the place of
+        // are overwritten, not just unlinked.
+        conn.pragma_update(None, "secure_delete", shape.history || !erased.is_empty())?;
         let gone = lead_to_rows(&conn, names, seq, &mut tallies)?;
         lead_to_secondary(&conn, secondary, &gone, &mut tallies)?;
         if let Some(history) = history {
             lead_to_versions(&conn, history, &mut tallies)?;
+            for (name, place) in erased {
+                history::forget(&conn, &name, place, |version| tallies.without_version(&name, version))?;
+            }
         }
         remove_rows(&conn, &gone)?;
         conn.execute("INSERT INTO meta VALUES (?1, ?2)", params![PROGRESS, tallies.progress.encode()])?;
