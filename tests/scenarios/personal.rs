@@ -58,6 +58,8 @@ async fn received(world: &World) -> anyhow::Result<(Vec<String>, usize)> {
         }
     }
     subscriber.close().await?;
+    // Partitions come as they come.
+    names.sort();
     Ok((names, deletions))
 }
 
