@@ -122,6 +122,8 @@ pub fn notes() -> Vec<Change> {
         dataset: DATASET.into(),
         stage: WireStage::Live.into(),
         purpose_vi: "Đo".into(),
+        purpose: "reference-data".into(),
+        legal_bases: vec!["decree-278-2025".into()],
         granted_fields: (0..FIELDS - 1).map(|at| format!("field_{at}")).collect(),
         modes: vec![catalog::Mode::LookUp.into()],
         ..Default::default()
