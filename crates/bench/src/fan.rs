@@ -198,7 +198,7 @@ impl Fan<'_> {
             .figure(format!("{:+.1} ms", beside - alone)))
     }
 
-    /// From sending to receiving, the 99th percentile in milliseconds.
+    /// From acceptance to receiving, the 99th percentile in milliseconds.
     async fn head(&self, reader: &Client, provider: &Client) -> anyhow::Result<f64> {
         let config = SubscriberConfig { start: Start::Latest, ..SubscriberConfig::default() };
         let subscription = SubscriptionName::parse(&format!("bench-{}", ExchangeId::new()))?;
@@ -211,7 +211,8 @@ impl Fan<'_> {
             for record in &records[..HEAD_RECORDS.min(records.len())] {
                 pace.tick().await;
                 let payload = Bytes::copy_from_slice(&record.payload);
-                let time = Some(TimestampMs::now());
+                // Codes are judged at the record's own time.
+                let time = Some(record.event_time);
                 provider.publish_one(&dataset, Stage::Live, ExchangeId::new(), payload, time).await?;
             }
             anyhow::Ok(())
@@ -221,7 +222,7 @@ impl Fan<'_> {
             if let Event::Batch(batch) = next(&mut subscriber).await? {
                 let now = TimestampMs::now().0;
                 for record in &batch.records {
-                    latencies.saturating_record(u64::try_from(now - record.event_time_ms).unwrap_or(0).max(1));
+                    latencies.saturating_record(u64::try_from(now - record.accepted_time_ms).unwrap_or(0).max(1));
                 }
                 subscriber.ack(&batch);
             }
