@@ -23,11 +23,7 @@ use ldop_types::{DatasetName, ExchangeId, Reason, Stage, TimestampMs};
 use tokio::time::sleep;
 use tonic::{Request, Response, Status, transport::Channel};
 
-use crate::{
-    Client, Error,
-    backoff::Backoff,
-    connection::{HEADER_BYTES, Node},
-};
+use crate::{Client, Error, backoff::Backoff, connection::Node, look_up::asked_once};
 
 /// Entries asked for at once when everything is listed; the most a hub gives.
 const PAGE_SIZE: u32 = 1_000;
@@ -256,9 +252,7 @@ impl Client {
         let mut backoff = Backoff::new(self.config().retry);
         loop {
             let node = self.node();
-            let mut request = Request::new(request.clone());
-            request.set_timeout(self.config().call_timeout);
-            request.metadata_mut().insert("ldop-header-bytes", HEADER_BYTES.into());
+            let request = asked_once(request.clone(), self.config().call_timeout);
             let error = match attempt(&node, request).await {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(status) => node.refine(status.into()),

@@ -17,7 +17,10 @@ use ldop_contract::{
 use rustls_pki_types::ServerName;
 use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    Request,
+    transport::{Channel, Endpoint},
+};
 
 use crate::{
     ClientConfig, Error, Pem, RetryPolicy,
@@ -30,12 +33,19 @@ const STREAM_WINDOW: u32 = 4 << 20;
 /// What all streams of a connection may have.
 const CONNECTION_WINDOW: u32 = 16 << 20;
 /// Longest header taken from a hub: a refusal tells everything that is wrong in one.
-pub(crate) const HEADER_BYTES: u32 = 1 << 20;
+const HEADER_BYTES: u32 = 1 << 20;
 /// Largest message taken from a hub. A delivered batch may hold several records of the hub's own limit.
 pub(crate) const MESSAGE_LIMIT: usize = 64 << 20;
 /// A hub that vanished without a word is noticed after interval and timeout.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A call that tells how long a header it takes.
+pub(crate) fn asking<R>(message: R) -> Request<R> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("ldop-header-bytes", HEADER_BYTES.into());
+    request
+}
 
 /// A connection to a hub. Cheap to clone; clones share it. It connects again by itself.
 #[derive(Debug, Clone)]

@@ -5,9 +5,8 @@ use std::{fmt, time::Duration};
 use bytes::Bytes;
 use ldop_contract::exchange::v1::{FindRequest, FindResponse};
 use ldop_types::AgreementId;
-use tonic::Request;
 
-use crate::{Client, Error, connection::HEADER_BYTES};
+use crate::{Client, Error, look_up::asked_once};
 
 /// What is searched for. Printing it shows neither the key nor who asks.
 #[derive(Clone, PartialEq, Eq)]
@@ -52,25 +51,15 @@ impl Client {
     /// LOOK_UP_NOT_RECORDED. [`Error::Lost`]: no answer has come; the hub may have counted it as given.
     pub async fn find(&self, find: Find) -> Result<FindResponse, Error> {
         let node = self.node();
-        let mut request = Request::new(FindRequest {
+        let request = FindRequest {
             agreement: find.agreement.to_string(),
             key: find.key,
             most_records: find.most_records,
             officer_id: find.officer_id,
             case_number: find.case_number,
-        });
-        request.set_timeout(find.timeout);
-        request.metadata_mut().insert("ldop-header-bytes", HEADER_BYTES.into());
-        match self.exchange(&node).find(request).await {
-            Ok(response) => Ok(response.into_inner()),
-            Err(status) => {
-                let error = node.refine(status.into());
-                if error.is_transient() {
-                    self.failed(&node);
-                }
-                Err(error)
-            }
-        }
+        };
+        let answered = self.exchange(&node).find(asked_once(request, find.timeout)).await;
+        self.answered_once(&node, answered)
     }
 }
 

@@ -8,9 +8,12 @@ use ldop_contract::{
     exchange::v1::{LookUpRequest, LookUpResponse},
 };
 use ldop_types::{AgreementId, TimestampMs};
-use tonic::Request;
+use tonic::{Request, Response, Status};
 
-use crate::{Client, Error, connection::HEADER_BYTES};
+use crate::{
+    Client, Error,
+    connection::{Node, asking},
+};
 
 /// What is asked for. Printing it shows neither keys nor who asks.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,24 +58,32 @@ impl Client {
     /// [`Error::Lost`]: no answer has come; the hub may have counted it as given.
     pub async fn look_up(&self, look_up: LookUp) -> Result<LookUpResponse, Error> {
         let node = self.node();
-        let mut request = Request::new(LookUpRequest {
+        let request = LookUpRequest {
             agreement: look_up.agreement.to_string(),
             keys: look_up.keys,
             officer_id: look_up.officer_id,
             case_number: look_up.case_number,
             as_of: look_up.as_of.map(timestamp_to_wire),
-        });
-        request.set_timeout(look_up.timeout);
-        request.metadata_mut().insert("ldop-header-bytes", HEADER_BYTES.into());
-        match self.exchange(&node).look_up(request).await {
-            Ok(response) => Ok(response.into_inner()),
-            Err(status) => {
-                let error = node.refine(status.into());
-                if error.is_transient() {
-                    self.failed(&node);
-                }
-                Err(error)
-            }
-        }
+        };
+        let answered = self.exchange(&node).look_up(asked_once(request, look_up.timeout)).await;
+        self.answered_once(&node, answered)
     }
+
+    /// What came of a call that is not made a second time by itself.
+    pub(crate) fn answered_once<T>(&self, node: &Node, answered: Result<Response<T>, Status>) -> Result<T, Error> {
+        answered.map(Response::into_inner).map_err(|status| {
+            let error = node.refine(status.into());
+            if error.is_transient() {
+                self.failed(node);
+            }
+            error
+        })
+    }
+}
+
+/// A call with the time it has.
+pub(crate) fn asked_once<T>(message: T, timeout: Duration) -> Request<T> {
+    let mut request = asking(message);
+    request.set_timeout(timeout);
+    request
 }

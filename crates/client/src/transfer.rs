@@ -13,11 +13,11 @@ use ldop_contract::{
     },
 };
 use ldop_types::{AgreementId, TimestampMs};
-use tonic::{Request, Status, Streaming};
+use tonic::{Status, Streaming};
 
 use crate::{
     Client, DeliveredBatch, Error,
-    connection::{HEADER_BYTES, Node},
+    connection::{Node, asking},
 };
 
 /// Where changes start.
@@ -182,10 +182,4 @@ impl Export {
 
 fn ended<R>(response: Option<R>) -> Result<R, Error> {
     response.ok_or_else(|| Status::unavailable("the stream ended before the hub said that it has finished").into())
-}
-
-fn asking<R>(request: R) -> Request<R> {
-    let mut request = Request::new(request);
-    request.metadata_mut().insert("ldop-header-bytes", HEADER_BYTES.into());
-    request
 }

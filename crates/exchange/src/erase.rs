@@ -13,7 +13,6 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use ldop_contract::control::v1::{RecordErased, exchange_event::Kind};
 use ldop_log::Offset;
-use ldop_schema_registry::{Limits, Parser};
 use ldop_types::{DatasetName, ExchangeId, Reason, Stage, TimestampMs};
 use tracing::info;
 
@@ -21,7 +20,7 @@ use crate::{
     Exchange,
     header::{self, Attributes, Content, RecordMeta, Scope},
     index::{Key, Reserved},
-    publish::KEY_BYTES,
+    look_up,
     writer::{Batch, Outgoing},
 };
 
@@ -95,7 +94,9 @@ async fn run(exchange: Arc<Exchange>, request: Erase) -> Result<Erased, Refused>
         return Err(Reason::DatasetNotEncrypted.into());
     }
     let key_fields = &found.value.definition.key_fields;
-    let record_key = read_key(&key, key_fields)?;
+    let mut keys = look_up::read_keys(std::slice::from_ref(&key), key_fields)
+        .map_err(|bad| Refused::Key(bad.into_iter().next().map(|bad| bad.expected).unwrap_or_default()))?;
+    let record_key = keys.remove(0);
     let topic = header::dataset_topic(stage, &dataset);
     let cipher = exchange.shared.ciphers.of(&topic);
     let log_key = Bytes::copy_from_slice(&cipher.hash(&record_key));
@@ -156,17 +157,4 @@ async fn run(exchange: Arc<Exchange>, request: Erase) -> Result<Erased, Refused>
         }
     });
     Ok(Erased { exchange_id: id, time: now, partition: lane, offset })
-}
-
-/// The record key that a JSON object with the key fields stands for.
-fn read_key(text: &[u8], key_fields: &[String]) -> Result<Vec<u8>, Refused> {
-    let expected = || Refused::Key(format!("a JSON object with {} and nothing else", key_fields.join(", ")));
-    let mut parser = Parser::new(Limits { bytes: 8 * KEY_BYTES, ..Limits::DEFAULT });
-    let mut key = Vec::new();
-    let document = parser.parse(text).map_err(|_| expected())?;
-    let is_whole = document.root().as_object().is_some_and(|members| members.len() == key_fields.len());
-    if !is_whole || document.key(key_fields, &mut key).is_err() || key.len() > KEY_BYTES {
-        return Err(expected());
-    }
-    Ok(key)
 }

@@ -362,6 +362,30 @@ async fn admit(
     if missing.is_empty() { Ok(Admitted { agreement, place, meter }) } else { Err(Refused::Missing(missing)) }
 }
 
+/// What is told alike of every asking: who asks under which agreement, why, which officer for which case.
+fn asked_by(
+    hashes: &Hashes,
+    id: ExchangeId,
+    system: &SystemId,
+    agreement: &Versioned<Agreement>,
+    (officer_id, case_number): (&str, &str),
+) -> LookUpAsked {
+    let (version, agreement) = (agreement.version, &agreement.value);
+    LookUpAsked {
+        exchange_id: id.as_bytes().to_vec(),
+        system: system.to_string(),
+        agreement: agreement.id.to_string(),
+        agreement_version: version,
+        dataset: agreement.dataset.to_string(),
+        stage: agreement.stage.to_string(),
+        purpose: agreement.definition.purpose_vi.clone(),
+        purpose_code: agreement.definition.purpose.clone(),
+        officer_hash: hashes.of_told("officer", system.as_str(), officer_id),
+        case_hash: hashes.of_told("case", system.as_str(), case_number),
+        ..LookUpAsked::default()
+    }
+}
+
 /// Waits until an asking is durable.
 async fn durable(exchange: &Exchange, asking: &mut Asking, deadline: Instant) -> Result<(), Reason> {
     let started = Instant::now();
@@ -446,7 +470,7 @@ async fn refused_for(exchange: &Exchange, agreement: &Agreement, met: quotas::Me
 }
 
 /// Reads keys as they stand on records.
-fn read_keys(keys: &[Bytes], key_fields: &[String]) -> Result<Vec<Vec<u8>>, Vec<BadKey>> {
+pub(crate) fn read_keys(keys: &[Bytes], key_fields: &[String]) -> Result<Vec<Vec<u8>>, Vec<BadKey>> {
     let shape = || format!("a JSON object with {} and nothing else", key_fields.join(", "));
     if keys.is_empty() || keys.len() > MOST_KEYS {
         return Err(vec![BadKey { at: 0, expected: format!("1-{MOST_KEYS} keys, each {}", shape()) }]);
@@ -557,23 +581,13 @@ impl Call {
     }
 
     fn asked(&self, id: ExchangeId) -> LookUpAsked {
-        let (hashes, agreement) = (&self.exchange.look_ups.hashes, &self.agreement.value);
-        let system = self.system.as_str();
+        let (hashes, dataset) = (&self.exchange.look_ups.hashes, self.agreement.value.dataset.as_str());
+        let LookUp { officer_id, case_number, .. } = &self.request;
         LookUpAsked {
-            exchange_id: id.as_bytes().to_vec(),
-            system: system.to_owned(),
-            agreement: agreement.id.to_string(),
-            agreement_version: self.agreement.version,
-            dataset: agreement.dataset.to_string(),
-            stage: agreement.stage.to_string(),
-            purpose: agreement.definition.purpose_vi.clone(),
-            key_hashes: self.keys.iter().map(|key| hashes.of("key", agreement.dataset.as_str(), key)).collect(),
-            officer_hash: hashes.of_told("officer", system, &self.request.officer_id),
-            case_hash: hashes.of_told("case", system, &self.request.case_number),
+            key_hashes: self.keys.iter().map(|key| hashes.of("key", dataset, key)).collect(),
             source: self.check.source.to_string(),
-            purpose_code: agreement.definition.purpose.clone(),
-            searched_fields: Vec::new(),
             as_of_ms: self.request.as_of.map(|time| time.0),
+            ..asked_by(hashes, id, &self.system, &self.agreement, (officer_id, case_number))
         }
     }
 

@@ -27,15 +27,8 @@ use crate::{Exchange, clock::Clock};
 
 /// One refusal of an agreement, mode and reason is an event of its own in so long; the others are counted in the next.
 const TELL_EVERY_MS: i64 = 60_000;
-const DAY_MS: i64 = 86_400_000;
-const UTC_PLUS_7_MS: i64 = 7 * 3_600_000;
 /// A call, in thousandths, so that what comes back in a millisecond is a whole number.
 const CALL: u64 = 1_000;
-
-/// First moment of a day in Việt Nam.
-fn midnight(day: Date) -> TimestampMs {
-    TimestampMs(i64::from(day.0) * DAY_MS - UTC_PLUS_7_MS)
-}
 
 /// How long it is until then.
 fn until(then: TimestampMs, now: TimestampMs) -> Duration {
@@ -275,7 +268,7 @@ impl Quotas {
 
 impl State {
     fn day_is_over(&self, now: TimestampMs) -> Met {
-        Met { quota: Quota::Records, retry_after: until(midnight(Date(self.day.0.saturating_add(1))), now) }
+        Met { quota: Quota::Records, retry_after: until(Date(self.day.0.saturating_add(1)).start_in_vietnam(), now) }
     }
 }
 

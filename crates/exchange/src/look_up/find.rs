@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Admitted, BadKey, CopyState, Found, KEY_TEXT_BYTES, KeyAnswer, Refused, Source, admit, answerer::Answerer, answers,
-    commit, count_refused, durable, refused_for,
+    asked_by, commit, count_refused, durable, refused_for,
 };
 use crate::{
     Exchange,
@@ -339,23 +339,13 @@ impl Call {
     }
 
     fn asked(&self, id: ExchangeId) -> LookUpAsked {
-        let (hashes, agreement) = (&self.exchange.look_ups.hashes, &self.agreement.value);
-        let system = self.system.as_str();
+        let (hashes, dataset) = (&self.exchange.look_ups.hashes, self.agreement.value.dataset.as_str());
+        let Find { officer_id, case_number, .. } = &self.request;
         LookUpAsked {
-            exchange_id: id.as_bytes().to_vec(),
-            system: system.to_owned(),
-            agreement: agreement.id.to_string(),
-            agreement_version: self.agreement.version,
-            dataset: agreement.dataset.to_string(),
-            stage: agreement.stage.to_string(),
-            purpose: agreement.definition.purpose_vi.clone(),
-            key_hashes: vec![hashes.of("secondary key", agreement.dataset.as_str(), &self.key.told())],
-            officer_hash: hashes.of_told("officer", system, &self.request.officer_id),
-            case_hash: hashes.of_told("case", system, &self.request.case_number),
+            key_hashes: vec![hashes.of("secondary key", dataset, &self.key.told())],
             source: Source::Copy.to_string(),
-            purpose_code: agreement.definition.purpose.clone(),
             searched_fields: self.key.fields.clone(),
-            as_of_ms: None,
+            ..asked_by(hashes, id, &self.system, &self.agreement, (officer_id, case_number))
         }
     }
 

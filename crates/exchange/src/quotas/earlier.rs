@@ -17,7 +17,6 @@ use ldop_types::{AgreementId, Reason, TimestampMs};
 use prost::Message as _;
 use tokio::sync::OnceCell;
 
-use super::midnight;
 use crate::{events::Events, look_up::journal::Unshipped};
 
 type Given = HashMap<AgreementId, u64>;
@@ -63,7 +62,7 @@ fn add(given: &mut Given, agreement: &str, records: u64) {
 impl Earlier {
     /// Of the day of `now`, with the events up to `ends` and those a journal held then.
     pub(crate) fn new(events: Arc<Events>, ends: Vec<Offset>, journal: &[Unshipped], now: TimestampMs) -> Self {
-        let since = midnight(now.date_in_vietnam());
+        let since = now.date_in_vietnam().start_in_vietnam();
         let mut left = Left::default();
         for unshipped in journal {
             if let Ok(event) = ExchangeEvent::decode(unshipped.event.clone())

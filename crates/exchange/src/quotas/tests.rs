@@ -2,6 +2,7 @@ use ldop_catalog::quotas::QuotasDefinition;
 
 use super::*;
 
+const DAY_MS: i64 = 86_400_000;
 /// Noon in Việt Nam.
 const NOON: i64 = 1_769_965_200_000 + DAY_MS / 2;
 

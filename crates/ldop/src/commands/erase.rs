@@ -39,7 +39,7 @@ pub struct Args {
     /// Stage.
     #[arg(long, value_enum)]
     stage: StageWord,
-    /// The decision it is done by: number, date and office.
+    /// The decision it is done by: number, date and office. It stands in the event: name nobody.
     #[arg(long, value_name = "TEXT")]
     order: String,
     #[command(flatten)]

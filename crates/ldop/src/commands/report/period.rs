@@ -3,9 +3,6 @@
 use jiff::Timestamp;
 use ldop_types::{Date, TimestampMs};
 
-const DAY_MS: i64 = 86_400_000;
-const UTC_PLUS_7_MS: i64 = 7 * 3_600_000;
-
 /// An end of a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
@@ -19,7 +16,7 @@ impl Bound {
     /// The first moment of a period that begins here.
     pub fn first(self) -> TimestampMs {
         match self {
-            Self::Day(day) => midnight(day),
+            Self::Day(day) => day.start_in_vietnam(),
             Self::Moment(moment) => moment,
         }
     }
@@ -27,7 +24,7 @@ impl Bound {
     /// The first moment behind a period that ends here.
     pub fn behind(self) -> TimestampMs {
         match self {
-            Self::Day(day) => midnight(Date(day.0.saturating_add(1))),
+            Self::Day(day) => Date(day.0.saturating_add(1)).start_in_vietnam(),
             Self::Moment(moment) => moment,
         }
     }
@@ -47,16 +44,14 @@ pub fn parse(text: &str) -> Result<Bound, String> {
 pub fn month_of(moment: TimestampMs) -> TimestampMs {
     let day = moment.date_in_vietnam();
     let (year, month, _) = day.ymd();
-    midnight(Date::from_ymd(year, month, 1).unwrap_or(day))
-}
-
-fn midnight(day: Date) -> TimestampMs {
-    TimestampMs(i64::from(day.0) * DAY_MS - UTC_PLUS_7_MS)
+    Date::from_ymd(year, month, 1).unwrap_or(day).start_in_vietnam()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const DAY_MS: i64 = 86_400_000;
 
     #[test]
     fn days_are_whole_and_those_of_viet_nam() {
